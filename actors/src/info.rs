@@ -1,0 +1,169 @@
+//! What is known of sources and consumers, shared with whoever lists them. Reading it sends no message to a source.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ipchub_media::Codec;
+
+use crate::connection::Link;
+use crate::hub::Started;
+
+/// What a consumer is sent; its number's upper two bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PacketType {
+    Rtp = 0,
+    Flv = 1,
+}
+
+impl PacketType {
+    /// As REST shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rtp => "RTP",
+            Self::Flv => "FLV",
+        }
+    }
+}
+
+/// One consumer, from its subscription to its end.
+#[derive(Debug)]
+pub struct Consumer {
+    /// Unique among the hub's consumers.
+    pub id: u32,
+    /// When it subscribed.
+    pub started: Started,
+    /// What it is sent.
+    pub packet_type: PacketType,
+    /// How it is connected, e.g. `net=websocket-flv,192.0.2.7:50000`.
+    pub extra: String,
+    /// Its connection.
+    pub link: Arc<Link>,
+    /// Bytes that its source offered it.
+    pub offered: AtomicU64,
+    /// Chunks it did not get because it was behind.
+    pub dropped: AtomicU64,
+}
+
+/// The video as REST shows it. Zero means unknown.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct VideoInfo {
+    pub codec: String,
+    pub width: u32,
+    pub height: u32,
+    pub fixed_frame_rate: bool,
+    /// Frames a second: as the stream says, else as measured.
+    pub frame_rate: f64,
+    /// kbit/s, measured.
+    pub data_rate: f64,
+    pub clock_rate: u32,
+}
+
+/// The audio as REST shows it. Zero means unknown.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct AudioInfo {
+    pub codec: String,
+    /// Hz
+    pub sample_rate: u32,
+    /// bits
+    pub sample_size: u32,
+    pub channels: u32,
+    /// kbit/s, measured.
+    pub data_rate: f64,
+}
+
+/// What changes about a source while it lives.
+#[derive(Debug, Clone, Default)]
+pub struct Description {
+    /// Where its media comes from: the publisher's address. Never a password.
+    pub addr: String,
+    /// The first video track.
+    pub video: Option<VideoInfo>,
+    /// The first audio track.
+    pub audio: Option<AudioInfo>,
+    /// Codecs of all tracks, for messages.
+    pub codecs: Vec<(Codec, String)>,
+    /// Why FLV viewers cannot be served, if they cannot.
+    pub no_flv: Option<String>,
+}
+
+/// One source.
+#[derive(Debug)]
+pub struct SourceInfo {
+    /// Canonical path.
+    pub path: String,
+    /// When it began.
+    pub started: Started,
+    /// Bytes of media that publishers sent.
+    pub bytes: AtomicU64,
+    description: Mutex<Description>,
+    consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
+}
+
+/// The values stay whole even if a holder panicked: every write below is a single assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SourceInfo {
+    /// A source that begins now.
+    pub fn new(path: String) -> Self {
+        Self {
+            path,
+            started: Started::now(),
+            bytes: AtomicU64::new(0),
+            description: Mutex::default(),
+            consumers: Mutex::default(),
+        }
+    }
+
+    /// What is known now.
+    pub fn description(&self) -> Description {
+        lock(&self.description).clone()
+    }
+
+    pub(crate) fn describe(&self, change: impl FnOnce(&mut Description)) {
+        change(&mut lock(&self.description));
+    }
+
+    /// Its consumers by number.
+    pub fn consumers(&self) -> Vec<Arc<Consumer>> {
+        lock(&self.consumers).values().cloned().collect()
+    }
+
+    /// How many consumers it has.
+    pub fn consumer_count(&self) -> usize {
+        lock(&self.consumers).len()
+    }
+
+    /// One consumer.
+    pub fn consumer(&self, id: u32) -> Option<Arc<Consumer>> {
+        lock(&self.consumers).get(&id).cloned()
+    }
+
+    pub(crate) fn add_consumer(self: &Arc<Self>, consumer: Arc<Consumer>) -> Registered {
+        let id = consumer.id;
+        lock(&self.consumers).insert(id, consumer);
+        Registered { info: Arc::clone(self), id }
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+}
+
+/// Takes the consumer out of its source's list when dropped.
+#[derive(Debug)]
+pub struct Registered {
+    info: Arc<SourceInfo>,
+    id: u32,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.info.consumers).remove(&self.id);
+    }
+}

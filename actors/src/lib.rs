@@ -1,0 +1,27 @@
+//! The actors of the hub. Every source, viewer and publisher is one; media travels between them as messages with bounded
+//! mailboxes; no actor waits inside a handler.
+//!
+//! | actor | one per | owns | hears |
+//! |---|---|---|---|
+//! | [`supervisor::Supervisor`] | process | which source is at which path | [`messages::Claim`], [`messages::Find`], listing, kick, shutdown |
+//! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`] |
+//! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, stop |
+//! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
+//! | [`demo::DemoPublisher`] | process, with `--demo` | the clip | its clock |
+//!
+//! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
+
+pub mod connection;
+pub mod demo;
+pub mod hub;
+pub mod info;
+pub mod lane;
+pub mod messages;
+pub mod meter;
+pub mod rtsp;
+pub mod source;
+pub mod supervisor;
+pub mod trouble;
+pub mod viewer;
+
+pub use hub::{Hub, Settings};

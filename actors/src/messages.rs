@@ -1,0 +1,245 @@
+//! Every message that crosses actors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use ipchub_media::Track;
+use ipchub_media::flv::Options;
+use ipchub_media::rtp::receiver::Received;
+use ipchub_media::rtp::rtcp::SenderReport;
+
+use crate::info::{Consumer, SourceInfo};
+use crate::lane::Chunk;
+use crate::source::Source;
+
+/// To the supervisor: the source at a path, made on the asking thread if there is none. For publishers.
+#[derive(Debug)]
+pub struct Claim {
+    /// Canonical path.
+    pub path: String,
+    /// Where to start the source: the publisher's thread, so that its packets cross none.
+    pub arbiter: ArbiterHandle,
+}
+
+impl Message for Claim {
+    type Result = Result<Found, ClaimError>;
+}
+
+/// Why there is no source for a publisher.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ClaimError {
+    #[error("the hub has its {0} sources (limits.sources)")]
+    Full(usize),
+    #[error("the hub is shutting down")]
+    Closing,
+}
+
+/// To the supervisor: the source at a path, if it is live. For viewers.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Found>")]
+pub struct Find {
+    /// Canonical path.
+    pub path: String,
+}
+
+/// A live source.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its address.
+    pub source: Addr<Source>,
+    /// What is known of it.
+    pub info: Arc<SourceInfo>,
+}
+
+/// To the supervisor: sources from the first path after `after`, at most `limit`, and how many there are in all.
+#[derive(Debug, Message)]
+#[rtype(result = "SourceList")]
+pub struct List {
+    /// Exclusive.
+    pub after: String,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Answer to [`List`].
+#[derive(Debug, MessageResponse)]
+pub struct SourceList {
+    /// Of all sources.
+    pub total: usize,
+    /// Ordered by path.
+    pub sources: Vec<Arc<SourceInfo>>,
+}
+
+/// To the supervisor: sums over all sources and the process's figures.
+#[derive(Debug, Message)]
+#[rtype(result = "Runtime")]
+pub struct GetRuntime;
+
+/// Answer to [`GetRuntime`].
+#[derive(Debug, Clone, Default, MessageResponse)]
+pub struct Runtime {
+    /// Live sources.
+    pub sources: usize,
+    /// Their consumers.
+    pub consumers: usize,
+    /// CPU use since the last time it was asked for, in percent of one core.
+    pub cpu: f64,
+    /// Resident memory, bytes.
+    pub resident: u64,
+    /// Virtual memory, bytes.
+    pub virt: u64,
+    /// Threads of the process.
+    pub threads: usize,
+    /// Open files of the process.
+    pub open_files: usize,
+}
+
+/// To the supervisor: end the source at a path, its publisher and its consumers. False if there is none.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct EndSource {
+    /// Canonical path.
+    pub path: String,
+    /// Told to everyone concerned.
+    pub reason: String,
+}
+
+/// To the supervisor: end one consumer. False if there is none of that number at that path.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct Kick {
+    /// Canonical path.
+    pub path: String,
+    /// Its number.
+    pub id: u32,
+}
+
+/// To the supervisor: take no new source and end all.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown;
+
+/// To the supervisor: a source ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Gone {
+    /// Which.
+    pub info: Arc<SourceInfo>,
+}
+
+/// To a source: a publisher begins, or takes over from the one before.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Publish {
+    /// The publisher's number.
+    pub id: u64,
+    /// Its address, as shown in REST.
+    pub addr: String,
+    /// Its tracks; [`Media`] names them by index.
+    pub tracks: Vec<Track>,
+    /// Ends it.
+    pub publisher: Recipient<EndPublishing>,
+}
+
+/// To a publisher: stop and close.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EndPublishing {
+    /// Why.
+    pub reason: String,
+}
+
+/// To a source: media of its publisher, all of one read.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Media {
+    /// The publisher's number; of another than the current it is passed over.
+    pub publisher: u64,
+    /// When it arrived, by the hub's monotonic clock.
+    pub arrival: Duration,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// In order.
+    pub items: Vec<MediaItem>,
+}
+
+/// One thing that a publisher sent.
+#[derive(Debug)]
+pub enum MediaItem {
+    /// An RTP packet in its place.
+    Packet {
+        /// Index of the track.
+        track: usize,
+        /// The packet.
+        received: Received,
+    },
+    /// An RTCP sender report.
+    Report {
+        /// Index of the track.
+        track: usize,
+        /// Its clocks.
+        report: SenderReport,
+    },
+}
+
+/// To a source: its publisher is gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Unpublish {
+    /// The publisher's number.
+    pub id: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// To a source: a new FLV viewer. Answered by its opening; the chunks that follow come by `try_send`.
+#[derive(Debug)]
+pub struct Subscribe {
+    /// The viewer as REST lists it.
+    pub consumer: Arc<Consumer>,
+    /// How it wants its FLV.
+    pub options: Options,
+    /// Where chunks go.
+    pub chunks: Recipient<Chunk>,
+    /// Where the end goes.
+    pub end: Recipient<EndViewing>,
+}
+
+impl Message for Subscribe {
+    type Result = Result<Opening, SubscribeError>;
+}
+
+/// Why a viewer is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SubscribeError {
+    #[error("{0}")]
+    NotInFlv(String),
+}
+
+/// What a viewer starts with: from the FLV header to the newest frame. Empty if no key frame has come yet; then the header
+/// comes with the first one.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// Shared with every other viewer but for the first.
+    pub parts: Vec<Bytes>,
+}
+
+/// To a source: a viewer is gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe {
+    /// Its number.
+    pub id: u32,
+}
+
+/// To a viewer: the source ended.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct EndViewing {
+    /// Told to the viewer where its protocol can.
+    pub reason: String,
+}

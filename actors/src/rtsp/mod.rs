@@ -1,0 +1,5 @@
+//! RTSP connections: thin shells around the state machine in `ipchub_media::rtsp::session`.
+
+mod publishing;
+pub mod session;
+pub mod udp;

@@ -1,0 +1,128 @@
+//! The receiving side of an RTSP session that publishes: RTP receivers, their reports, and what goes to the source.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use bytes::Bytes;
+use ipchub_media::Track;
+use ipchub_media::rtp::receiver::{Order, Received, Receiver};
+use ipchub_media::rtp::rtcp::{self, Rtcp};
+use ipchub_media::rtp::{Packet, packet};
+use ipchub_media::rtsp::session::TrackTransport;
+
+use super::udp::UdpRoute;
+use crate::messages::{Media, MediaItem};
+use crate::meter::Stats;
+use crate::source::Source;
+use crate::trouble::Trouble;
+
+/// One published path.
+#[derive(Debug)]
+pub(super) struct Publishing {
+    pub(super) id: u64,
+    pub(super) path: String,
+    pub(super) source: Addr<Source>,
+    pub(super) tracks: Vec<Receiving>,
+    pub(super) ssrc: u32,
+    stats: Arc<Stats>,
+    trouble: Trouble,
+    items: Vec<MediaItem>,
+    bytes: u64,
+    received: Vec<Received>,
+}
+
+/// One track.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    pub(super) receiver: Receiver,
+    pub(super) transport: TrackTransport,
+    pub(super) route: Option<UdpRoute>,
+}
+
+impl Publishing {
+    pub(super) fn new(id: u64, path: String, source: Addr<Source>, stats: Arc<Stats>) -> Self {
+        Self {
+            id,
+            path,
+            source,
+            tracks: Vec::new(),
+            ssrc: super::udp::random_u64() as u32,
+            stats,
+            trouble: Trouble::default(),
+            items: Vec::new(),
+            bytes: 0,
+            received: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_track(&mut self, track: &Track, transport: TrackTransport, route: Option<UdpRoute>) {
+        let order = if matches!(transport, TrackTransport::Udp { .. }) { Order::Mixed } else { Order::Kept };
+        let receiver = Receiver::new(track.payload_type, track.clock_rate, order);
+        self.tracks.push(Receiving { receiver, transport, route });
+    }
+
+    /// Takes one packet of a track; `place` says whose it is.
+    pub(super) fn take(&mut self, track: usize, is_rtcp: bool, bytes: Bytes, now: Duration, place: &dyn Display) {
+        self.bytes += bytes.len() as u64;
+        let Some(receiving) = self.tracks.get_mut(track) else { return };
+        let result: Result<(), Box<dyn Display>> = if is_rtcp {
+            rtcp::parse(&bytes).map_err(|error| Box::new(error) as _).map(|parts| {
+                for part in parts {
+                    if let Rtcp::SenderReport(report) = part {
+                        receiving.receiver.sender_report(report, now);
+                        self.items.push(MediaItem::Report { track, report });
+                    }
+                }
+            })
+        } else {
+            let receiver = &mut receiving.receiver;
+            match Packet::parse(bytes) {
+                Ok(packet) => {
+                    let result = receiver.push(packet, now, &mut self.received).map_err(|error| Box::new(error) as _);
+                    let items = self.received.drain(..).map(|received| MediaItem::Packet { track, received });
+                    self.items.extend(items);
+                    result
+                }
+                // Some publishers send RTCP where RTP belongs (RFC 5761 allows it where it was agreed).
+                Err(packet::PacketError::Truncated { len, .. }) if len < packet::HEADER_LEN => {
+                    Err(Box::new(format!("{len} bytes are no RTP packet")) as _)
+                }
+                Err(error) => Err(Box::new(error) as _),
+            }
+        };
+        if let Err(error) = result {
+            self.stats.bad_packets.add(1);
+            let place = format!("{place}, {}, track {track}", self.path);
+            self.trouble.warn(&place, &*error);
+        }
+    }
+
+    /// Tells of something that could not be used.
+    pub(super) fn warn(&mut self, place: &dyn Display, what: &dyn Display) {
+        self.stats.bad_packets.add(1);
+        self.trouble.warn(place, what);
+    }
+
+    /// What was taken since the last call, as one message.
+    pub(super) fn media(&mut self, now: Duration) -> Option<Media> {
+        if self.items.is_empty() && self.bytes == 0 {
+            return None;
+        }
+        let (items, bytes) = (std::mem::take(&mut self.items), std::mem::take(&mut self.bytes));
+        Some(Media { publisher: self.id, arrival: now, bytes, items })
+    }
+
+    /// A receiver report for each track that has had packets.
+    pub(super) fn reports(&mut self, now: Duration) -> Vec<(&Receiving, Bytes)> {
+        let ssrc = self.ssrc;
+        self.tracks
+            .iter_mut()
+            .filter_map(|receiving| {
+                let block = receiving.receiver.report_block(now)?;
+                Some((&*receiving, rtcp::receiver_report(ssrc, &block, "ipchub")))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,392 @@
+//! The actor of one RTSP connection: it owns the socket, feeds the state machine and does what that says.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use bytes::{BufMut, Bytes, BytesMut};
+use ipchub_media::rtsp::message::Request;
+use ipchub_media::rtsp::parser::{Item, Parser};
+use ipchub_media::rtsp::session::{Event, Publish as PublishRequest, Session, SessionConfig, TrackTransport};
+use tokio::io::AsyncReadExt;
+
+use super::publishing::Publishing;
+use super::udp::{Datagrams, random_u64};
+use crate::connection::{Link, Outbox, Socket};
+use crate::hub::Hub;
+use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
+use crate::meter::Active;
+
+/// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
+const READ_BUFFER: usize = 64 << 10;
+/// A read with less room than this would cut a packet in two for nothing.
+const MIN_READ: usize = 4 << 10;
+/// How often timeouts are checked and receiver reports are sent (RFC 3550, section 6.2, asks for 5 s).
+const TICK: Duration = Duration::from_secs(5);
+/// Messages of datagrams that may wait; more are dropped, as UDP may.
+const MAILBOX: usize = 256;
+
+/// The actor of one RTSP connection.
+#[derive(Debug)]
+pub struct RtspSession {
+    hub: Hub,
+    socket: Socket,
+    link: Arc<Link>,
+    parser: Parser,
+    session: Session,
+    buffer: BytesMut,
+    outbox: Outbox,
+    publishing: Option<Publishing>,
+    /// Last request or media.
+    heard: Instant,
+    reason: Option<String>,
+    _counted: Active,
+}
+
+impl RtspSession {
+    /// Starts the actor on this thread, the one that accepted the connection.
+    pub fn begin(hub: Hub, socket: Socket) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            let session = Session::new(SessionConfig {
+                session_id: format!("{:016x}", random_u64()),
+                timeout: hub.settings.session_timeout,
+                server_name: concat!("ipchub/", env!("CARGO_PKG_VERSION")).into(),
+                udp_ports: hub.udp.as_ref().map(|udp| udp.ports()),
+            });
+            Self {
+                link: Arc::clone(socket.link()),
+                _counted: hub.stats.rtsp.enter(),
+                hub,
+                socket,
+                parser: Parser::default(),
+                session,
+                buffer: BytesMut::with_capacity(MIN_READ),
+                outbox: Outbox::default(),
+                publishing: None,
+                heard: Instant::now(),
+                reason: None,
+            }
+        })
+    }
+
+    fn now(&self) -> Duration {
+        self.hub.started.at.elapsed()
+    }
+
+    /// Everything is said: ends once the replies are written.
+    fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        self.reason.get_or_insert(reason.into());
+        self.unpublish();
+        ctx.wait(Drain.then(|(), session: &mut Self, ctx: &mut Context<Self>| {
+            let _ = session;
+            ctx.stop();
+            actix::fut::ready(())
+        }));
+    }
+
+    fn fail(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        let reason = match (self.link.killed(), error.kind()) {
+            (Some(reason), _) => reason.to_owned(),
+            (None, io::ErrorKind::TimedOut) => error.to_string(),
+            _ => format!("connection lost: {error}"),
+        };
+        self.reason.get_or_insert(reason);
+        self.socket.reset_on_close();
+        ctx.stop();
+    }
+
+    fn unpublish(&mut self) {
+        if let Some(publishing) = self.publishing.take() {
+            let reason = self.reason.clone().unwrap_or_else(|| "connection closed".into());
+            let reason = format!("publisher {} left: {reason}", self.link.peer);
+            publishing.source.do_send(Unpublish { id: publishing.id, reason });
+        }
+    }
+
+    /// Cuts what was read into requests and packets and acts on them; stops where an answer must be waited for.
+    fn process(&mut self, ctx: &mut Context<Self>) {
+        let now = self.now();
+        while !ctx.waiting() && ctx.state().alive() {
+            match self.parser.next(&mut self.buffer) {
+                Ok(Some(Item::Interleaved { channel, data })) => self.interleaved(channel, data, now),
+                Ok(Some(Item::Request(request))) => {
+                    self.forward(ctx);
+                    self.request(request, ctx);
+                }
+                Ok(Some(Item::Response(_))) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    self.forward(ctx);
+                    log::warn!("{}: malformed RTSP: {error}", self.link.peer);
+                    let mut events = Vec::new();
+                    self.session.malformed(error, &mut events);
+                    self.act(events, ctx);
+                }
+            }
+        }
+        self.forward(ctx);
+        if !ctx.waiting() {
+            self.flush(ctx);
+        }
+    }
+
+    fn interleaved(&mut self, channel: u8, data: Bytes, now: Duration) {
+        self.heard = Instant::now();
+        let Some(publishing) = &mut self.publishing else { return };
+        let peer = self.link.peer;
+        match self.session.track_of_channel(channel) {
+            Some((track, rtcp)) => publishing.take(track, rtcp, data, now, &peer),
+            None => publishing.warn(&peer, &format!("{} bytes on channel {channel}, which no SETUP named", data.len())),
+        }
+    }
+
+    fn request(&mut self, request: Request, ctx: &mut Context<Self>) {
+        self.heard = Instant::now();
+        log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
+        let mut events = Vec::new();
+        self.session.request(request, &mut events);
+        self.act(events, ctx);
+    }
+
+    fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
+        for event in events {
+            match event {
+                Event::Reply(bytes) => self.outbox.push(bytes),
+                Event::Publish(request) => self.publish(request, ctx),
+                Event::End(reason) => self.end(reason.to_string(), ctx),
+            }
+        }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        match self.outbox.flush(&mut self.socket) {
+            Ok(true) => {}
+            // A client that does not read its replies gets no more of them.
+            Ok(false) => ctx.wait(Drain),
+            Err(error) => self.fail(&error, ctx),
+        }
+    }
+
+    /// Gives what was received to the source. A source that is busy slows the publisher down, through TCP.
+    fn forward(&mut self, ctx: &mut Context<Self>) {
+        let now = self.now();
+        let Some(publishing) = &mut self.publishing else { return };
+        let Some(media) = publishing.media(now) else { return };
+        let source = publishing.source.clone();
+        match source.try_send(media) {
+            Ok(()) => {}
+            Err(SendError::Full(media)) => self.forward_later(source, media, ctx),
+            Err(SendError::Closed(_)) => self.end("the source ended", ctx),
+        }
+    }
+
+    fn forward_later(&mut self, source: Addr<crate::source::Source>, media: Media, ctx: &mut Context<Self>) {
+        let sent = async move { source.send(media).await };
+        ctx.wait(sent.into_actor(self).map(|result, session, ctx| {
+            if result.is_err() {
+                session.end("the source ended", ctx);
+            }
+        }));
+    }
+
+    fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
+        let claim = Claim { path: request.path.clone(), arbiter: Arbiter::current() };
+        let found = self.hub.supervisor.send(claim);
+        ctx.wait(found.into_actor(self).map(move |found, session, ctx| {
+            let result = match found {
+                Ok(Ok(found)) => {
+                    session.start_publishing(request, found, ctx);
+                    Ok(())
+                }
+                Ok(Err(error)) => Err((503, error.to_string())),
+                Err(_) => Err((503, "the hub is shutting down".into())),
+            };
+            let mut events = Vec::new();
+            session.session.answer_publish(result, &mut events);
+            session.act(events, ctx);
+            session.flush(ctx);
+        }));
+    }
+
+    fn start_publishing(&mut self, request: PublishRequest, found: Found, ctx: &mut Context<Self>) {
+        let PublishRequest { path, tracks, transports, user_agent, notes } = request;
+        for note in notes {
+            log::info!("{path}: the SDP of {} ({user_agent:?}): {note}", self.link.peer);
+        }
+        let id = self.hub.publisher_id();
+        let mut publishing = Publishing::new(id, path, found.source.clone(), Arc::clone(&self.hub.stats));
+        let datagrams = ctx.address().recipient::<Datagrams>();
+        for (index, (track, transport)) in tracks.iter().zip(transports).enumerate() {
+            let route = match (&transport, &self.hub.udp) {
+                (TrackTransport::Udp { client_rtp, client_rtcp }, Some(udp)) => {
+                    Some(udp.register(self.link.peer.ip(), (*client_rtp, *client_rtcp), index, &datagrams))
+                }
+                _ => None,
+            };
+            publishing.add_track(track, transport, route);
+        }
+        let publisher = ctx.address().recipient();
+        found.source.do_send(Publish { id, addr: self.link.peer.to_string(), tracks, publisher });
+        self.publishing = Some(publishing);
+        // The client's TCP connection now carries 2 Mbit/s or more: read it in larger pieces.
+        self.buffer.reserve(READ_BUFFER);
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let silent = self.heard.elapsed();
+        let limit = match &self.publishing {
+            Some(_) => self.hub.settings.publisher_timeout,
+            None => self.hub.settings.session_timeout,
+        };
+        if silent > limit {
+            return self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
+        }
+        let now = self.now();
+        let Some(publishing) = &mut self.publishing else { return };
+        let mut interleaved = Vec::new();
+        for (receiving, report) in publishing.reports(now) {
+            match (&receiving.route, &receiving.transport) {
+                (Some(route), _) => route.send_rtcp(&report),
+                (None, TrackTransport::Interleaved { rtcp, .. }) => {
+                    let mut framed = BytesMut::with_capacity(4 + report.len());
+                    framed.put_slice(&[b'$', *rtcp]);
+                    framed.put_u16(report.len() as u16);
+                    framed.put_slice(&report);
+                    interleaved.push(framed.freeze());
+                }
+                (None, TrackTransport::Udp { .. }) => {}
+            }
+        }
+        // A report is worth nothing later: it goes only where nothing waits.
+        if self.outbox.is_empty() {
+            for report in interleaved {
+                self.outbox.push(report);
+            }
+            self.flush(ctx);
+        }
+    }
+}
+
+/// Tokens travel in queries and are not for logs.
+fn without_query(uri: &str) -> &str {
+    uri.split_once('?').map_or(uri, |(path, _)| path)
+}
+
+impl Actor for RtspSession {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        log::debug!("{}: RTSP connection", self.link.peer);
+        ctx.spawn(Listen);
+        ctx.run_interval(TICK, Self::tick);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.unpublish();
+        log::info!(
+            "{}: RTSP connection ended after {:.1} s, {} bytes received, {} sent: {}",
+            self.link.peer,
+            self.link.since.elapsed().as_secs_f64(),
+            self.link.meter.bytes_in(),
+            self.link.meter.bytes_out(),
+            self.reason.as_deref().unwrap_or("ended"),
+        );
+    }
+}
+
+impl Handler<Datagrams> for RtspSession {
+    type Result = ();
+
+    fn handle(&mut self, message: Datagrams, ctx: &mut Self::Context) {
+        self.heard = Instant::now();
+        let (now, peer) = (self.now(), self.link.peer);
+        if let Some(publishing) = &mut self.publishing {
+            for datagram in message.datagrams {
+                publishing.take(message.track, message.rtcp, datagram, now, &peer);
+            }
+        }
+        self.forward(ctx);
+    }
+}
+
+impl Handler<EndPublishing> for RtspSession {
+    type Result = ();
+
+    fn handle(&mut self, end: EndPublishing, ctx: &mut Self::Context) {
+        // RTSP has no way to tell a publisher but a request of ours, which few publishers read: the TEARDOWN of RFC 2326
+        // section 10.7 may come from either side. Then the connection closes.
+        self.publishing = None;
+        let mut events = Vec::new();
+        self.session.teardown(&end.reason, &mut events);
+        self.act(events, ctx);
+    }
+}
+
+/// Writes what is left, while the actor hears nothing else.
+struct Drain;
+
+impl ActorFuture<RtspSession> for Drain {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut RtspSession,
+        ctx: &mut Context<RtspSession>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let RtspSession { outbox, socket, .. } = session;
+        match outbox.poll_flush(socket, task) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                session.fail(&error, ctx);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// Reads the socket.
+struct Listen;
+
+impl ActorFuture<RtspSession> for Listen {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut RtspSession,
+        ctx: &mut Context<RtspSession>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        // What was read before an answer had to be waited for.
+        session.process(ctx);
+        loop {
+            if ctx.waiting() || !ctx.state().alive() {
+                // Polled again when the wait is over.
+                return Poll::Pending;
+            }
+            let room = session.buffer.capacity() - session.buffer.len();
+            if room < MIN_READ {
+                session.buffer.reserve(if session.publishing.is_some() { READ_BUFFER } else { MIN_READ });
+            }
+            let RtspSession { socket, buffer, .. } = session;
+            let read = pin!(socket.read_buf(buffer)).poll(task);
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    session.end("the client closed the connection", ctx);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(_)) => session.process(ctx),
+                Poll::Ready(Err(error)) => {
+                    session.fail(&error, ctx);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}

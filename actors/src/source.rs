@@ -1,0 +1,298 @@
+//! One live path: what its publisher sends becomes frames on one timeline, the last GOP is kept, and each lane that somebody
+//! uses gets every frame.
+
+mod gop;
+mod rate;
+mod track;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use ipchub_media::flv::{Options, mux};
+use ipchub_media::rtp::depacketize::AccessUnit;
+use ipchub_media::timeline::Timeline;
+use ipchub_media::{Frame, Kind, Track};
+
+use crate::hub::Hub;
+use crate::info::SourceInfo;
+use crate::lane::FlvLane;
+use crate::messages::{
+    EndPublishing, Gone, Media, MediaItem, Opening, Publish, Subscribe, SubscribeError, Unpublish, Unsubscribe,
+};
+use crate::trouble::Trouble;
+use gop::Gop;
+use track::SourceTrack;
+
+/// How often measured rates are written into the source's description.
+const MEASURE: Duration = Duration::from_secs(2);
+/// Messages that wait for a source at most; each holds what one read of a publisher's socket gave.
+const MAILBOX: usize = 64;
+
+/// The actor of one live path.
+#[derive(Debug)]
+pub struct Source {
+    hub: Hub,
+    info: Arc<SourceInfo>,
+    publisher: Option<Publisher>,
+    tracks: Vec<SourceTrack>,
+    timeline: Timeline,
+    gop: Gop,
+    lanes: BTreeMap<Options, FlvLane>,
+    /// Runs while there is no publisher.
+    grace: Option<SpawnHandle>,
+    trouble: Trouble,
+    units: Vec<AccessUnit>,
+}
+
+#[derive(Debug)]
+struct Publisher {
+    id: u64,
+    addr: String,
+    recipient: Recipient<EndPublishing>,
+}
+
+/// To a source: end, with everyone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct End {
+    pub(crate) reason: String,
+}
+
+impl Source {
+    pub(crate) fn new(hub: Hub, info: Arc<SourceInfo>, ctx: &mut Context<Self>) -> Self {
+        ctx.set_mailbox_capacity(MAILBOX);
+        let gop = Gop::new(hub.settings.max_gop_bytes, hub.settings.max_gop_frames);
+        Self {
+            hub,
+            info,
+            publisher: None,
+            tracks: Vec::new(),
+            timeline: Timeline::new(),
+            gop,
+            lanes: BTreeMap::new(),
+            grace: None,
+            trouble: Trouble::default(),
+            units: Vec::new(),
+        }
+    }
+
+    fn plain_tracks(&self) -> Vec<Track> {
+        self.tracks.iter().map(|track| track.track.clone()).collect()
+    }
+
+    fn wait_for_publisher(&mut self, ctx: &mut Context<Self>) {
+        let grace = self.hub.settings.publisher_grace;
+        self.grace = Some(ctx.run_later(grace, |source, ctx| source.end("its publisher did not come back", ctx)));
+    }
+
+    fn end(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        if let Some(publisher) = self.publisher.take() {
+            publisher.recipient.do_send(EndPublishing { reason: reason.to_owned() });
+        }
+        for lane in self.lanes.values_mut() {
+            lane.end(reason);
+        }
+        self.lanes.clear();
+        log::info!(
+            "{}: source ended after {:.1} s, {} bytes received: {reason}",
+            self.info.path,
+            self.info.started.at.elapsed().as_secs_f64(),
+            self.info.bytes.load(std::sync::atomic::Ordering::Relaxed),
+        );
+        ctx.stop();
+    }
+
+    fn packet(&mut self, track: usize, received: &ipchub_media::rtp::receiver::Received, arrival: Duration) {
+        let Some(state) = self.tracks.get_mut(track) else { return };
+        let mut units = std::mem::take(&mut self.units);
+        if let Some(depacketizer) = &mut state.depacketizer
+            && let Err(error) = depacketizer.push(&received.packet, received.lost, &mut units)
+        {
+            self.hub.stats.bad_packets.add(1);
+            let sequence = received.packet.sequence;
+            let place = format!("{}, track {track}, RTP sequence number {sequence}", self.info.path);
+            self.trouble.warn(&place, &error);
+        }
+        for unit in units.drain(..) {
+            self.unit(track, unit, arrival);
+        }
+        self.units = units;
+    }
+
+    fn unit(&mut self, track: usize, unit: AccessUnit, arrival: Duration) {
+        let Some(state) = self.tracks.get_mut(track) else { return };
+        if let Some(parameters) = unit.parameters {
+            state.set_parameters(&parameters);
+            for lane in self.lanes.values_mut() {
+                lane.set_parameters(track, &parameters);
+            }
+            let tracks: Vec<_> = self.tracks.iter().map(|track| &track.track).collect();
+            track::describe(&self.info, &tracks);
+        }
+        let Some(pts) = self.timeline.time(track, unit.timestamp, arrival) else { return };
+        let Some(state) = self.tracks.get_mut(track) else { return };
+        let dts = state.decode_time(pts);
+        state.rate.add(unit.units.len());
+        let frame = Frame { track, pts, dts, key: unit.key, units: unit.units };
+        for lane in self.lanes.values_mut() {
+            lane.frame(&frame);
+        }
+        self.gop.push(frame);
+    }
+
+    /// The lane for viewers that want it so, made from the cached GOP if nobody used it before.
+    fn lane(&mut self, options: Options) -> &mut FlvLane {
+        let tracks = self.plain_tracks();
+        self.lanes.entry(options).or_insert_with(|| {
+            let mut lane = FlvLane::new(&tracks, options, Arc::clone(&self.hub.stats));
+            for frame in self.gop.frames() {
+                lane.frame(frame);
+            }
+            lane
+        })
+    }
+}
+
+impl Actor for Source {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Whoever claimed the path publishes next; if it does not, nobody waits for it for ever.
+        self.wait_for_publisher(ctx);
+        ctx.run_interval(MEASURE, |source, _| {
+            let info = Arc::clone(&source.info);
+            for track in &mut source.tracks {
+                track.measure(&info, MEASURE);
+            }
+        });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.hub.supervisor.do_send(Gone { info: Arc::clone(&self.info) });
+    }
+}
+
+impl Handler<Publish> for Source {
+    type Result = ();
+
+    fn handle(&mut self, publish: Publish, ctx: &mut Self::Context) {
+        if let Some(grace) = self.grace.take() {
+            ctx.cancel_future(grace);
+        }
+        let Publish { id, addr, tracks, publisher } = publish;
+        let path = &self.info.path;
+        if let Some(before) = self.publisher.take() {
+            log::info!("{path}: {addr} takes over from {}", before.addr);
+            before.recipient.do_send(EndPublishing { reason: format!("{addr} took over {path}") });
+        }
+        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track.encoding)).collect();
+        log::info!("{path}: published by {addr}: {}", names.join(", "));
+        for track in &tracks {
+            if let Some(reason) = mux::refusal(track, Options { all_audio: true, ..Options::default() }) {
+                log::info!("{path}: not in FLV: {reason}");
+            }
+        }
+        self.gop.clear();
+        let ends: BTreeMap<_, _> = self.tracks.iter().map(|t| (kind_order(t.track.kind), t.end_nanos())).collect();
+        self.timeline.publisher(tracks.iter().map(|track| track.clock_rate));
+        self.tracks = tracks
+            .into_iter()
+            .map(|track| {
+                let end = ends.get(&kind_order(track.kind)).copied().flatten();
+                SourceTrack::new(track, self.hub.settings.max_access_unit, end)
+            })
+            .collect();
+        let leads = self.tracks.iter().position(|track| track.track.kind == Kind::Video && track.depacketizer.is_some());
+        self.gop.set_leading(leads);
+        let plain = self.plain_tracks();
+        for lane in self.lanes.values_mut() {
+            lane.retune(&plain);
+        }
+        track::describe(&self.info, &plain.iter().collect::<Vec<_>>());
+        self.info.describe(|description| description.addr.clone_from(&addr));
+        self.publisher = Some(Publisher { id, addr, recipient: publisher });
+    }
+}
+
+fn kind_order(kind: Kind) -> u8 {
+    match kind {
+        Kind::Video => 0,
+        Kind::Audio => 1,
+        Kind::Other => 2,
+    }
+}
+
+impl Handler<Media> for Source {
+    type Result = ();
+
+    fn handle(&mut self, media: Media, _: &mut Self::Context) {
+        if self.publisher.as_ref().is_none_or(|publisher| publisher.id != media.publisher) {
+            return;
+        }
+        self.info.add_bytes(media.bytes);
+        for item in media.items {
+            match item {
+                MediaItem::Packet { track, received } => self.packet(track, &received, media.arrival),
+                MediaItem::Report { track, report } => self.timeline.sender_report(track, report),
+            }
+        }
+    }
+}
+
+impl Handler<Unpublish> for Source {
+    type Result = ();
+
+    fn handle(&mut self, gone: Unpublish, ctx: &mut Self::Context) {
+        if self.publisher.as_ref().is_none_or(|publisher| publisher.id != gone.id) {
+            return;
+        }
+        self.publisher = None;
+        self.gop.clear();
+        for lane in self.lanes.values_mut() {
+            lane.clear();
+        }
+        if self.lanes.is_empty() {
+            self.end(&gone.reason, ctx);
+        } else {
+            let grace = self.hub.settings.publisher_grace.as_secs_f64();
+            log::info!("{}: {}; its viewers wait {grace} s for the next publisher", self.info.path, gone.reason);
+            self.info.describe(|description| description.addr.clear());
+            self.wait_for_publisher(ctx);
+        }
+    }
+}
+
+impl Handler<Subscribe> for Source {
+    type Result = Result<Opening, SubscribeError>;
+
+    fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) -> Self::Result {
+        let plain = self.plain_tracks();
+        if let Some(reason) = track::no_flv(&plain.iter().collect::<Vec<_>>()) {
+            return Err(SubscribeError::NotInFlv(reason));
+        }
+        let options = subscribe.options.normalized(&plain);
+        Ok(self.lane(options).subscribe(subscribe.consumer, subscribe.chunks, subscribe.end))
+    }
+}
+
+impl Handler<Unsubscribe> for Source {
+    type Result = ();
+
+    fn handle(&mut self, gone: Unsubscribe, ctx: &mut Self::Context) {
+        // A lane lives while somebody uses it.
+        self.lanes.retain(|_, lane| !lane.unsubscribe(gone.id) || !lane.is_unused());
+        if self.lanes.is_empty() && self.publisher.is_none() {
+            self.end("its publisher is gone and so is its last viewer", ctx);
+        }
+    }
+}
+
+impl Handler<End> for Source {
+    type Result = ();
+
+    fn handle(&mut self, end: End, ctx: &mut Self::Context) {
+        self.end(&end.reason, ctx);
+    }
+}

@@ -1,0 +1,89 @@
+//! The frames since the last key frame, so that a viewer has a picture at once.
+
+use ipchub_media::Frame;
+
+/// Bounded in bytes and frames: a camera with an endless GOP must not fill memory. Beyond the bound nothing is kept until the
+/// next key frame; viewers then wait for that.
+#[derive(Debug)]
+pub(super) struct Gop {
+    max_bytes: usize,
+    max_frames: usize,
+    /// The video track; without one, every frame is where a viewer can begin.
+    leading: Option<usize>,
+    frames: Vec<Frame>,
+    bytes: usize,
+}
+
+impl Gop {
+    pub(super) fn new(max_bytes: usize, max_frames: usize) -> Self {
+        Self { max_bytes, max_frames, leading: None, frames: Vec::new(), bytes: 0 }
+    }
+
+    pub(super) fn set_leading(&mut self, track: Option<usize>) {
+        self.leading = track;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
+    pub(super) fn push(&mut self, frame: Frame) {
+        let start = frame.key && self.leading.is_none_or(|leading| leading == frame.track);
+        if start {
+            self.clear();
+        } else if self.frames.is_empty() {
+            return;
+        }
+        if self.bytes + frame.units.len() > self.max_bytes || self.frames.len() >= self.max_frames {
+            self.clear();
+            self.frames.shrink_to(0);
+            return;
+        }
+        self.bytes += frame.units.len();
+        self.frames.push(frame);
+    }
+
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use ipchub_media::Units;
+
+    fn frame(track: usize, key: bool) -> Frame {
+        Frame { track, pts: 0, dts: 0, key, units: Units::single(Bytes::from_static(&[0; 100])) }
+    }
+
+    #[test]
+    fn a_gop_begins_at_the_videos_key_frame() {
+        let mut gop = Gop::new(10_000, 100);
+        gop.set_leading(Some(0));
+        for (track, key) in [(1, true), (0, false), (0, true), (1, true), (0, false)] {
+            gop.push(frame(track, key));
+        }
+        assert_eq!(gop.frames().count(), 3);
+        gop.push(frame(0, true));
+        assert_eq!(gop.frames().count(), 1);
+    }
+
+    #[test]
+    fn an_endless_gop_is_given_up() {
+        for (max_bytes, max_frames) in [(1_000, 100_000), (1 << 30, 10)] {
+            let mut gop = Gop::new(max_bytes, max_frames);
+            gop.set_leading(Some(0));
+            gop.push(frame(0, true));
+            for _ in 0..1000 {
+                gop.push(frame(0, false));
+                assert!(gop.frames().count() <= 10);
+            }
+            assert_eq!(gop.frames().count(), 0);
+            gop.push(frame(0, true));
+            assert_eq!(gop.frames().count(), 1);
+        }
+    }
+}

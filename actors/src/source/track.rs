@@ -1,0 +1,142 @@
+//! One track of a source: from packets to access units with decode times, and what REST shows of it.
+
+use std::time::Duration;
+
+use ipchub_media::flv::{Options, mux};
+use ipchub_media::rtp::depacketize::Depacketizer;
+use ipchub_media::timeline::DecodeTimes;
+use ipchub_media::{Codec, Kind, Parameters, Track};
+
+use super::rate::Rate;
+use crate::info::{AudioInfo, SourceInfo, VideoInfo};
+
+/// Assumed where a stream does not say how many frames it has a second.
+const USUAL_FRAME_RATE: f64 = 25.0;
+
+#[derive(Debug)]
+pub(super) struct SourceTrack {
+    pub(super) track: Track,
+    /// `None`: the codec is carried as RTP only.
+    pub(super) depacketizer: Option<Depacketizer>,
+    pub(super) rate: Rate,
+    times: DecodeTimes,
+    last: Option<i64>,
+}
+
+impl SourceTrack {
+    /// `after`: decode times must be above this many nanoseconds of the timeline.
+    pub(super) fn new(track: Track, max_access_unit: usize, after: Option<i64>) -> Self {
+        let depacketizer = Depacketizer::new(&track).map(|d| d.with_max_access_unit(max_access_unit));
+        let (depth, frame_ticks) = reorder(&track);
+        let mut times = DecodeTimes::new(depth, frame_ticks);
+        if let Some(nanos) = after {
+            times.stay_above((i128::from(nanos) * i128::from(track.clock_rate) / 1_000_000_000) as i64 + 1);
+        }
+        Self { track, depacketizer, rate: Rate::default(), times, last: None }
+    }
+
+    pub(super) fn set_parameters(&mut self, parameters: &Parameters) {
+        let before = reorder(&self.track);
+        self.track.parameters = Some(parameters.clone());
+        let now = reorder(&self.track);
+        if before != now {
+            self.times.restart(now.0, now.1);
+        }
+    }
+
+    pub(super) fn decode_time(&mut self, pts: i64) -> i64 {
+        let dts = self.times.next(pts);
+        self.last = Some(dts);
+        dts
+    }
+
+    /// The last decode time in nanoseconds.
+    pub(super) fn end_nanos(&self) -> Option<i64> {
+        self.last.map(|ticks| (i128::from(ticks) * 1_000_000_000 / i128::from(self.track.clock_rate)) as i64)
+    }
+
+    pub(super) fn measure(&mut self, info: &SourceInfo, period: Duration) {
+        let measured = self.rate.take(period);
+        let kind = self.track.kind;
+        info.describe(|description| match kind {
+            Kind::Video => {
+                if let Some(video) = &mut description.video {
+                    video.data_rate = measured.data_rate;
+                    if !video.fixed_frame_rate && measured.frame_rate > 0.0 {
+                        video.frame_rate = measured.frame_rate;
+                    }
+                }
+            }
+            Kind::Audio => {
+                if let Some(audio) = &mut description.audio {
+                    audio.data_rate = measured.data_rate;
+                }
+            }
+            Kind::Other => {}
+        });
+    }
+}
+
+/// Reorder depth, if the stream says it, and a frame's length in ticks.
+fn reorder(track: &Track) -> (Option<u8>, i64) {
+    let (depth, rate) = match &track.parameters {
+        Some(Parameters::H264(p)) => (p.reorder, p.frame_rate()),
+        Some(Parameters::H265(p)) => (p.reorder, p.frame_rate()),
+        _ => (Some(0), None),
+    };
+    let rate = rate.filter(|rate| (1.0..=1000.0).contains(rate)).unwrap_or(USUAL_FRAME_RATE);
+    (depth, (f64::from(track.clock_rate) / rate) as i64)
+}
+
+/// Why no FLV can be made of these tracks, if none can.
+pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
+    let options = Options { all_audio: true, ..Options::default() };
+    let reasons: Vec<_> = tracks.iter().map(|track| mux::refusal(track, options)).collect();
+    if tracks.is_empty() {
+        return None;
+    }
+    reasons.iter().all(Option::is_some).then(|| reasons.into_iter().flatten().collect::<Vec<_>>().join("; "))
+}
+
+/// Writes what is known of the tracks into the source's description; measured rates stay.
+pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
+    let first = |kind| tracks.iter().copied().find(|track| track.kind == kind);
+    let name = |track: &Track| {
+        if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
+    };
+    info.describe(|description| {
+        description.codecs = tracks.iter().map(|track| (track.codec, name(track))).collect();
+        description.no_flv = no_flv(tracks);
+        description.video = first(Kind::Video).map(|track| {
+            let before = description.video.take();
+            let (width, height, rate, fixed) = match &track.parameters {
+                Some(Parameters::H264(p)) => (p.width, p.height, p.frame_rate(), p.fixed_frame_rate),
+                Some(Parameters::H265(p)) => (p.width, p.height, p.frame_rate(), false),
+                _ => (0, 0, None, false),
+            };
+            VideoInfo {
+                codec: name(track),
+                width,
+                height,
+                fixed_frame_rate: fixed,
+                frame_rate: rate.or(before.as_ref().map(|b| b.frame_rate)).unwrap_or(0.0),
+                data_rate: before.map_or(0.0, |b| b.data_rate),
+                clock_rate: track.clock_rate,
+            }
+        });
+        description.audio = first(Kind::Audio).map(|track| {
+            let before = description.audio.take();
+            let (sample_rate, channels) = match &track.parameters {
+                Some(Parameters::Aac(config)) => (config.sample_rate, u32::from(config.channels)),
+                _ => (track.clock_rate, u32::from(track.channels.max(1))),
+            };
+            AudioInfo {
+                codec: name(track),
+                sample_rate,
+                sample_size: 16,
+                channels,
+                data_rate: before.map_or(0.0, |b| b.data_rate),
+            }
+        });
+    });
+}

@@ -1,0 +1,191 @@
+//! The registry: which source is at which path. It also answers what the whole hub is doing, from shared figures, and ends
+//! sources and consumers.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System as Machine};
+
+use crate::hub::Hub;
+use crate::info::SourceInfo;
+use crate::messages::{
+    Claim, ClaimError, EndSource, Find, Found, GetRuntime, Gone, Kick, List, Runtime, Shutdown, SourceList,
+};
+use crate::source::{End, Source};
+
+/// One per process.
+#[derive(Debug)]
+pub struct Supervisor {
+    hub: Option<Hub>,
+    sources: BTreeMap<String, Found>,
+    closing: bool,
+    /// `None` where the system shows no processes.
+    machine: Option<Machine>,
+}
+
+/// To the supervisor, first of all: the hub that it is part of.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Join(pub Hub);
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self { hub: None, sources: BTreeMap::new(), closing: false, machine: Machine::new().ok() }
+    }
+}
+
+impl Supervisor {
+    /// The live source at a path. A source whose actor panicked never said that it ended: it is found out here.
+    fn live(&mut self, path: &str) -> Option<Found> {
+        let found = self.sources.get(path)?;
+        if found.source.connected() {
+            return Some(found.clone());
+        }
+        log::error!("{path}: its source ended without a word; its entry is removed");
+        self.sources.remove(path);
+        None
+    }
+
+    fn sweep(&mut self) {
+        self.sources.retain(|path, found| {
+            let live = found.source.connected();
+            if !live {
+                log::error!("{path}: its source ended without a word; its entry is removed");
+            }
+            live
+        });
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Join> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Join(hub): Join, _: &mut Self::Context) {
+        self.hub = Some(hub);
+    }
+}
+
+impl Handler<Claim> for Supervisor {
+    type Result = Result<Found, ClaimError>;
+
+    fn handle(&mut self, claim: Claim, _: &mut Self::Context) -> Self::Result {
+        if let Some(found) = self.live(&claim.path) {
+            return Ok(found);
+        }
+        let hub = self.hub.clone().filter(|_| !self.closing).ok_or(ClaimError::Closing)?;
+        if self.sources.len() >= hub.settings.max_sources {
+            self.sweep();
+            if self.sources.len() >= hub.settings.max_sources {
+                return Err(ClaimError::Full(hub.settings.max_sources));
+            }
+        }
+        let info = Arc::new(SourceInfo::new(claim.path.clone()));
+        let shared = Arc::clone(&info);
+        let source = Source::start_in_arbiter(&claim.arbiter, move |ctx| Source::new(hub, shared, ctx));
+        let found = Found { source, info };
+        self.sources.insert(claim.path, found.clone());
+        Ok(found)
+    }
+}
+
+impl Handler<Find> for Supervisor {
+    type Result = Option<Found>;
+
+    fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
+        self.live(&find.path)
+    }
+}
+
+impl Handler<List> for Supervisor {
+    type Result = SourceList;
+
+    fn handle(&mut self, list: List, _: &mut Self::Context) -> SourceList {
+        self.sweep();
+        let after = (Bound::Excluded(list.after), Bound::Unbounded);
+        SourceList {
+            total: self.sources.len(),
+            sources: self.sources.range(after).take(list.limit).map(|(_, found)| Arc::clone(&found.info)).collect(),
+        }
+    }
+}
+
+impl Handler<GetRuntime> for Supervisor {
+    type Result = Runtime;
+
+    fn handle(&mut self, _: GetRuntime, _: &mut Self::Context) -> Runtime {
+        self.sweep();
+        let mut runtime = Runtime {
+            sources: self.sources.len(),
+            consumers: self.sources.values().map(|found| found.info.consumer_count()).sum(),
+            ..Runtime::default()
+        };
+        let pid = Pid::from_u32(std::process::id());
+        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_tasks();
+        if let Some(machine) = &mut self.machine {
+            machine.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
+        }
+        if let Some(process) = self.machine.as_ref().and_then(|machine| machine.process(pid)) {
+            runtime.cpu = f64::from(process.cpu_usage());
+            runtime.resident = process.memory();
+            runtime.virt = process.virtual_memory();
+            runtime.threads = process.tasks().map_or(0, |tasks| tasks.len());
+            runtime.open_files = process.open_files().unwrap_or(0);
+        }
+        runtime
+    }
+}
+
+impl Handler<EndSource> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, end: EndSource, _: &mut Self::Context) -> bool {
+        // Out of the list now: a script that asks right after must not see it.
+        match self.sources.remove(&end.path) {
+            Some(found) => {
+                found.source.do_send(End { reason: end.reason });
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Handler<Kick> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, kick: Kick, _: &mut Self::Context) -> bool {
+        let consumer = self.live(&kick.path).and_then(|found| found.info.consumer(kick.id));
+        if let Some(consumer) = &consumer {
+            consumer.link.kill("ended by the administrator");
+        }
+        consumer.is_some()
+    }
+}
+
+impl Handler<Gone> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, gone: Gone, _: &mut Self::Context) {
+        // A newer source may be at the path by now.
+        if self.sources.get(&gone.info.path).is_some_and(|found| Arc::ptr_eq(&found.info, &gone.info)) {
+            self.sources.remove(&gone.info.path);
+        }
+    }
+}
+
+impl Handler<Shutdown> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
+        self.closing = true;
+        for (_, found) in std::mem::take(&mut self.sources) {
+            found.source.do_send(End { reason: "the hub is shutting down".into() });
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A viewer: an actor that owns its socket and writes shared chunks to it, without copying media.
+//!
+//! Its mailbox is the bound on how far it may fall behind: while the peer takes nothing the actor waits for the socket and
+//! hears no message, the mailbox fills, and the lane skips to the next key frame for it. A peer that takes no byte for
+//! `write_timeout` is closed.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context as Task, Poll};
+
+use actix::prelude::*;
+use bytes::Bytes;
+use ipchub_media::flv::Options;
+use tokio::io::AsyncReadExt;
+
+use crate::connection::{Link, Outbox, Socket};
+use crate::hub::Hub;
+use crate::info::{Consumer, PacketType, Registered};
+use crate::lane::Chunk;
+use crate::messages::{EndViewing, Found, Subscribe, Unsubscribe};
+use crate::meter::Active;
+
+/// The longest [`Framing::head`].
+pub const MAX_HEAD: usize = 20;
+/// Parts of an opening are joined into one message of about this size: fewer messages, and none that a page waits long for.
+const OPENING_MESSAGE: usize = 64 << 10;
+
+/// How chunks are framed on a connection.
+pub trait Framing: Unpin + 'static {
+    /// Shown in REST, e.g. `http-flv`.
+    const NAME: &'static str;
+    /// What follows each chunk.
+    const TAIL: &'static [u8];
+    /// Writes what goes before a chunk of `len` bytes; returns its length.
+    fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize;
+    /// What the viewer sent. What is to be answered goes to `reply`; an error ends the connection with that reason.
+    fn received(&mut self, bytes: &[u8], reply: &mut Vec<Bytes>) -> Result<(), String>;
+    /// The last bytes of a connection that ends in order.
+    fn goodbye(&self, reason: &str) -> Bytes;
+}
+
+/// Everything that a viewer begins with.
+#[derive(Debug)]
+pub struct Start<F> {
+    /// The hub.
+    pub hub: Hub,
+    /// The source to watch.
+    pub found: Found,
+    /// The connection, after its HTTP answer.
+    pub socket: Socket,
+    /// How it wants its FLV.
+    pub options: Options,
+    /// How chunks are framed.
+    pub framing: F,
+}
+
+/// The actor of one viewer.
+#[derive(Debug)]
+pub struct Viewer<F: Framing> {
+    hub: Hub,
+    found: Found,
+    socket: Socket,
+    link: Arc<Link>,
+    options: Options,
+    framing: F,
+    outbox: Outbox,
+    consumer: Arc<Consumer>,
+    reason: Option<String>,
+    _registered: Registered,
+    _counted: Active,
+}
+
+impl<F: Framing> Viewer<F> {
+    /// Starts the actor on this thread, the one that accepted the connection.
+    pub fn begin(start: Start<F>) -> Addr<Self> {
+        Self::create(|ctx| {
+            let Start { hub, found, socket, options, framing } = start;
+            ctx.set_mailbox_capacity(hub.settings.viewer_queue);
+            let link = Arc::clone(socket.link());
+            if let Err(error) = socket.limit_unsent(hub.settings.viewer_unsent) {
+                log::debug!("{}: no limit of unsent bytes: {error}", link.peer);
+            }
+            let consumer = Arc::new(Consumer {
+                id: hub.consumer_id(PacketType::Flv),
+                started: crate::hub::Started::now(),
+                packet_type: PacketType::Flv,
+                extra: format!("net={},{}", F::NAME, link.peer),
+                link: Arc::clone(&link),
+                offered: 0.into(),
+                dropped: 0.into(),
+            });
+            let registered = found.info.add_consumer(Arc::clone(&consumer));
+            let counted = hub.stats.flv.enter();
+            Self {
+                hub,
+                found,
+                socket,
+                link,
+                options,
+                framing,
+                outbox: Outbox::default(),
+                consumer,
+                reason: None,
+                _registered: registered,
+                _counted: counted,
+            }
+        })
+    }
+
+    fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        self.reason.get_or_insert(reason.into());
+        ctx.stop();
+    }
+
+    fn fail(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        match (self.link.killed(), error.kind()) {
+            (Some(reason), _) => {
+                let reason = reason.to_owned();
+                // Between two chunks there is room for a proper end; within one there is not.
+                if self.outbox.is_empty() {
+                    self.socket.last_words(&self.framing.goodbye(&reason));
+                } else {
+                    self.socket.reset_on_close();
+                }
+                self.end(reason, ctx);
+            }
+            (None, io::ErrorKind::TimedOut) => {
+                self.hub.stats.write_timeouts.add(1);
+                self.socket.reset_on_close();
+                self.end(error.to_string(), ctx);
+            }
+            _ => self.end(format!("connection lost: {error}"), ctx),
+        }
+    }
+
+    fn queue(&mut self, parts: &[Bytes]) {
+        let mut head = [0; MAX_HEAD];
+        let n = self.framing.head(parts.iter().map(Bytes::len).sum(), &mut head);
+        self.outbox.push(Bytes::copy_from_slice(&head[..n]));
+        for part in parts {
+            self.outbox.push(part.clone());
+        }
+        self.outbox.push(Bytes::from_static(F::TAIL));
+    }
+
+    /// Writes what the kernel takes; if that is not all, hears nothing until the rest is written.
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        match self.outbox.flush(&mut self.socket) {
+            Ok(true) => {}
+            Ok(false) => ctx.wait(Drain),
+            Err(error) => self.fail(&error, ctx),
+        }
+    }
+
+    fn open(&mut self, parts: &[Bytes], ctx: &mut Context<Self>) {
+        let mut from = 0;
+        let mut size = 0;
+        for (n, part) in parts.iter().enumerate() {
+            size += part.len();
+            if size >= OPENING_MESSAGE || n + 1 == parts.len() {
+                self.queue(&parts[from..=n]);
+                (from, size) = (n + 1, 0);
+            }
+        }
+        self.flush(ctx);
+    }
+}
+
+impl<F: Framing> Actor for Viewer<F> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        log::info!("{}: {} watches by {}", self.found.info.path, self.link.peer, F::NAME);
+        let address = ctx.address();
+        let subscribe = Subscribe {
+            consumer: Arc::clone(&self.consumer),
+            options: self.options,
+            chunks: address.clone().recipient(),
+            end: address.recipient(),
+        };
+        // No chunk is heard before the opening is on its way.
+        ctx.wait(self.found.source.send(subscribe).into_actor(self).map(|answer, viewer, ctx| match answer {
+            Ok(Ok(opening)) => viewer.open(&opening.parts, ctx),
+            Ok(Err(error)) => viewer.bid_farewell(&error.to_string(), ctx),
+            Err(_) => viewer.bid_farewell("the stream has ended", ctx),
+        }));
+        ctx.spawn(Listen);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.found.source.do_send(Unsubscribe { id: self.consumer.id });
+        log::info!(
+            "{}: {} watched by {} for {:.1} s, {} bytes sent, {} chunks dropped: {}",
+            self.found.info.path,
+            self.link.peer,
+            F::NAME,
+            self.consumer.started.at.elapsed().as_secs_f64(),
+            self.link.meter.bytes_out(),
+            self.consumer.dropped.load(Relaxed),
+            self.reason.as_deref().unwrap_or("ended"),
+        );
+    }
+}
+
+impl<F: Framing> Viewer<F> {
+    fn bid_farewell(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        self.reason.get_or_insert(reason.to_owned());
+        self.outbox.push(self.framing.goodbye(reason));
+        ctx.wait(Drain.then(|(), viewer: &mut Self, ctx: &mut Context<Self>| {
+            let _ = viewer;
+            ctx.stop();
+            actix::fut::ready(())
+        }));
+    }
+}
+
+impl<F: Framing> Handler<Chunk> for Viewer<F> {
+    type Result = ();
+
+    fn handle(&mut self, chunk: Chunk, ctx: &mut Self::Context) {
+        let mut head = [0; MAX_HEAD];
+        let n = self.framing.head(chunk.bytes.len(), &mut head);
+        let slices = [IoSlice::new(&head[..n]), IoSlice::new(&chunk.bytes), IoSlice::new(F::TAIL)];
+        let whole = n + chunk.bytes.len() + F::TAIL.len();
+        let written = match self.socket.try_write_vectored(&slices) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return self.fail(&error, ctx),
+        };
+        if written < whole {
+            // Only now is anything kept: the rest of this chunk.
+            let mut skip = written;
+            for part in [Bytes::copy_from_slice(&head[..n]), chunk.bytes, Bytes::from_static(F::TAIL)] {
+                let cut = skip.min(part.len());
+                skip -= cut;
+                self.outbox.push(part.slice(cut..));
+            }
+            ctx.wait(Drain);
+        }
+    }
+}
+
+impl<F: Framing> Handler<EndViewing> for Viewer<F> {
+    type Result = ();
+
+    fn handle(&mut self, end: EndViewing, ctx: &mut Self::Context) {
+        self.bid_farewell(&end.reason, ctx);
+    }
+}
+
+/// Writes what is left, while the actor hears nothing else.
+struct Drain;
+
+impl<F: Framing> ActorFuture<Viewer<F>> for Drain {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        viewer: &mut Viewer<F>,
+        ctx: &mut Context<Viewer<F>>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let Viewer { outbox, socket, .. } = viewer;
+        match outbox.poll_flush(socket, task) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                viewer.fail(&error, ctx);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// Hears what the viewer sends, and its end.
+struct Listen;
+
+impl<F: Framing> ActorFuture<Viewer<F>> for Listen {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        viewer: &mut Viewer<F>,
+        ctx: &mut Context<Viewer<F>>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let mut bytes = [0; 1024];
+        loop {
+            let read = pin!(viewer.socket.read(&mut bytes)).poll(task);
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    viewer.end("the viewer left", ctx);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(n)) => {
+                    let mut reply = Vec::new();
+                    let result = viewer.framing.received(&bytes[..n], &mut reply);
+                    for bytes in reply {
+                        viewer.outbox.push(bytes);
+                    }
+                    if let Err(reason) = result {
+                        viewer.bid_farewell(&reason, ctx);
+                        return Poll::Ready(());
+                    }
+                    viewer.flush(ctx);
+                    if ctx.waiting() {
+                        // Polled again once the replies are written.
+                        task.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    viewer.fail(&error, ctx);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}

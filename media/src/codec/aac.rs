@@ -1,0 +1,209 @@
+//! `AudioSpecificConfig` of AAC (ISO 14496-3, section 1.6.2.1) and the ADTS header (section 1.A.2.2).
+
+use bytes::Bytes;
+
+use super::bits::Bits;
+use super::{Error, fmtp_value};
+
+/// Sample rates by `samplingFrequencyIndex` (table 1.18).
+const RATES: [u32; 13] = [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
+
+/// Bytes of a configuration. A program config element with a full comment has about 330.
+const MAX_CONFIG: usize = 1024;
+
+/// Object types of spectral band replication, parametric stereo and the escape to larger ones.
+const SBR: u32 = 5;
+const PS: u32 = 29;
+const ESCAPE: u32 = 31;
+
+/// A decoder's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The `AudioSpecificConfig` as it came.
+    pub raw: Bytes,
+    /// The audio object type that stands first: 2 AAC-LC, 5 HE-AAC, 29 HE-AAC v2.
+    pub object_type: u8,
+    /// Samples a second of the core coder; half of [`Self::output_sample_rate`] in HE-AAC.
+    pub sample_rate: u32,
+    /// Samples a second after decoding, as far as the configuration says.
+    pub output_sample_rate: u32,
+    /// Channels after decoding, 1 or more.
+    pub channels: u8,
+    /// Samples of the core coder a frame and channel: 1024 or 960; 512 or 480 for low delay types.
+    pub frame_length: u16,
+}
+
+impl Config {
+    /// Reads an `AudioSpecificConfig`.
+    ///
+    /// # Errors
+    /// If it ends too early or has a sample rate or channel configuration that is not defined.
+    pub fn parse(raw: Bytes) -> Result<Self, Error> {
+        const WHAT: &str = "AudioSpecificConfig";
+        if raw.len() > MAX_CONFIG {
+            return Err(Error::TooLong { what: WHAT, len: raw.len() });
+        }
+        let mut bits = Bits::new(&raw, WHAT);
+        let object_type = object_type(&mut bits)?;
+        let sample_rate = sample_rate(&mut bits)?;
+        let layout = bits.read(4)?;
+        let mut channels = channels(layout).ok_or(bits.invalid("channelConfiguration"))?;
+        let (mut core, mut output_sample_rate) = (object_type, sample_rate);
+        if matches!(object_type, SBR | PS) {
+            output_sample_rate = self::sample_rate(&mut bits)?;
+            core = self::object_type(&mut bits)?;
+        }
+        let mut stereo = object_type == PS;
+        let short = bits.flag()?; // frameLengthFlag, first in GASpecificConfig and ELDSpecificConfig
+        if layout == 0 {
+            // Section 4.4.1: program_config_element
+            skip_core_coder(&mut bits)?;
+            channels = program_channels(&mut bits)?;
+        } else if let Ok(Some((rate, ps))) = extension(bits.clone(), core) {
+            output_sample_rate = rate;
+            stereo |= ps;
+        }
+        if stereo && channels == 1 {
+            channels = 2;
+        }
+        let frame_length = match (core, short) {
+            (23 | 39, false) => 512,
+            (23 | 39, true) => 480,
+            (_, false) => 1024,
+            (_, true) => 960,
+        };
+        Ok(Self { object_type: object_type as u8, sample_rate, output_sample_rate, channels, frame_length, raw })
+    }
+
+    /// Reads `config` (RFC 3640, section 4.1), hexadecimal; `None` if there is none or it is empty.
+    pub fn from_fmtp(fmtp: &str) -> Option<Result<Self, Error>> {
+        let text = fmtp_value(fmtp, "config").filter(|text| !text.is_empty())?;
+        Some(hex(text).ok_or(Error::Text { parameter: "config", encoding: "hexadecimal" }).and_then(Self::parse))
+    }
+
+    /// The configuration that an ADTS header stands for.
+    ///
+    /// # Errors
+    /// As for [`Config::parse`], for instance if the sample rate index is reserved.
+    pub fn from_adts(header: &Adts) -> Result<Self, Error> {
+        let (object, rate, channels) = (header.object_type, header.rate_index, header.channel_config);
+        Self::parse(Bytes::copy_from_slice(&[object << 3 | rate >> 1, rate << 7 | channels << 3]))
+    }
+
+    /// As in RFC 6381: `mp4a.40.2`.
+    pub fn codec_string(&self) -> String {
+        format!("mp4a.40.{}", self.object_type)
+    }
+}
+
+/// What an ADTS header says (ISO 14496-3, section 1.A.2.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adts {
+    /// Audio object type, 1 to 4.
+    pub object_type: u8,
+    /// Index of the sample rate, 0 to 15.
+    pub rate_index: u8,
+    /// Channel configuration, 0 to 7.
+    pub channel_config: u8,
+    /// Bytes of the header: 7, or 9 with a checksum.
+    pub header_len: usize,
+    /// Bytes of header and frame.
+    pub frame_len: usize,
+}
+
+impl Adts {
+    /// Reads the header at the start of `bytes`; `None` if there is none, or if it claims less than itself.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let [0xff, b1, b2, b3, b4, b5, _, ..] = *bytes else { return None };
+        if b1 & 0xf6 != 0xf0 {
+            return None;
+        }
+        let header_len = if b1 & 1 != 0 { 7 } else { 9 };
+        let frame_len = usize::from(b3 & 3) << 11 | usize::from(b4) << 3 | usize::from(b5 >> 5);
+        (frame_len > header_len).then_some(Self {
+            object_type: (b2 >> 6) + 1,
+            rate_index: b2 >> 2 & 15,
+            channel_config: (b2 & 1) << 2 | b3 >> 6,
+            header_len,
+            frame_len,
+        })
+    }
+}
+
+fn object_type(bits: &mut Bits<'_>) -> Result<u32, Error> {
+    match bits.read(5)? {
+        0 => Err(bits.invalid("audioObjectType")),
+        ESCAPE => Ok(32 + bits.read(6)?),
+        value => Ok(value),
+    }
+}
+
+fn sample_rate(bits: &mut Bits<'_>) -> Result<u32, Error> {
+    let rate = match bits.read(4)? {
+        15 => bits.read(24)?,
+        index => RATES.get(index as usize).copied().unwrap_or(0),
+    };
+    if rate == 0 { Err(bits.invalid("samplingFrequencyIndex")) } else { Ok(rate) }
+}
+
+/// Table 1.19; 0 stands for "see the program config element".
+fn channels(configuration: u32) -> Option<u8> {
+    match configuration {
+        0..=6 => Some(configuration as u8),
+        7 | 12 | 14 => Some(8),
+        11 => Some(7),
+        _ => None,
+    }
+}
+
+/// The rest of `GASpecificConfig` up to where a program config element or an extension may stand.
+fn skip_core_coder(bits: &mut Bits<'_>) -> Result<bool, Error> {
+    if bits.flag()? {
+        bits.skip(14)?; // coreCoderDelay
+    }
+    bits.flag() // extensionFlag
+}
+
+/// SBR and PS declared behind a configuration that older decoders understand (section 1.6.5): the sample rate they bring,
+/// and whether there is PS.
+fn extension(mut bits: Bits<'_>, core: u32) -> Result<Option<(u32, bool)>, Error> {
+    if !matches!(core, 1..=4) || skip_core_coder(&mut bits)? || bits.left() < 16 {
+        return Ok(None);
+    }
+    if bits.read(11)? != 0x2b7 || object_type(&mut bits)? != SBR || !bits.flag()? {
+        return Ok(None);
+    }
+    let rate = sample_rate(&mut bits)?;
+    let ps = bits.left() >= 12 && bits.read(11)? == 0x548 && bits.flag()?;
+    Ok(Some((rate, ps)))
+}
+
+/// Counts the channels of a `program_config_element` (section 4.4.1.1).
+fn program_channels(bits: &mut Bits<'_>) -> Result<u8, Error> {
+    bits.skip(4 + 2 + 4)?; // element_instance_tag, object_type, sampling_frequency_index
+    let elements = bits.read(4)? + bits.read(4)? + bits.read(4)?;
+    let low = bits.read(2)?;
+    bits.skip(3 + 4)?; // associated data, coupling channels
+    for len in [4, 4, 3] {
+        if bits.flag()? {
+            bits.skip(len)?; // mixdowns
+        }
+    }
+    let mut channels = low;
+    for _ in 0..elements {
+        channels += if bits.flag()? { 2 } else { 1 };
+        bits.skip(4)?;
+    }
+    if channels == 0 { Err(bits.invalid("program_config_element")) } else { Ok(channels as u8) }
+}
+
+fn hex(text: &str) -> Option<Bytes> {
+    if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_CONFIG {
+        return None;
+    }
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect();
+    Some(digits?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Broken variants of real dialogues through parser, session and SDP: whatever comes, nothing panics or grows without a
+//! bound. The variants are the same at every run.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::headers::{Range, SessionId, Transport};
+use super::{Event, Item, Parser, Session, SessionConfig};
+use crate::path::{canonical, of_uri};
+use crate::sdp::{AddressFamily, Description, write};
+use crate::sniff::looks_like_rtsp;
+
+const DIALOGUES: [&[u8]; 2] =
+    [include_bytes!("../../testdata/ffmpeg_publish_tcp.txt"), include_bytes!("../../testdata/ffmpeg_publish_udp.txt")];
+
+/// Pieces that stand for something in RTSP, SDP or a path.
+const PIECES: [&[u8]; 20] = [
+    b"\r\n",
+    b"\n\n",
+    b"$\0\0\x05",
+    b"$\x01\xff\xff",
+    b":",
+    b"/",
+    b"?",
+    b"%",
+    b"%00",
+    b"..",
+    b"-",
+    b",",
+    b";",
+    b"\"",
+    b"=",
+    b"99999999999",
+    b"\xff\xfe",
+    b"m=audio 0 RTP/AVP 0\r\n",
+    b"a=rtpmap:96 ",
+    b" ",
+];
+
+/// Xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit.max(1) as u64) as usize
+    }
+
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..1 + self.below(4) {
+            let at = self.below(bytes.len());
+            match self.below(5) {
+                0 => {
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte = self.below(256) as u8;
+                    }
+                }
+                1 => {
+                    let end = (at + self.below(40)).min(bytes.len());
+                    bytes.drain(at..end);
+                }
+                2 => {
+                    let piece = PIECES[self.below(PIECES.len())];
+                    bytes.splice(at..at, piece.iter().copied());
+                }
+                3 => {
+                    let end = (at + self.below(200)).min(bytes.len());
+                    let copy = bytes[at..end].to_vec();
+                    let to = self.below(bytes.len());
+                    bytes.splice(to..to, copy);
+                }
+                _ => bytes.truncate(at.max(bytes.len() / 2)),
+            }
+        }
+    }
+}
+
+fn run(bytes: &[u8], random: &mut Random) {
+    let mut session = Session::new(SessionConfig {
+        session_id: "abc".into(),
+        timeout: Duration::from_secs(60),
+        server_name: "ipchub/test".into(),
+        udp_ports: Some((6970, 6971)),
+    });
+    let mut parser = Parser::new();
+    let mut buf = BytesMut::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(1 + random.below(rest.len()));
+        rest = after;
+        buf.extend_from_slice(part);
+        loop {
+            let mut events = Vec::new();
+            match parser.next(&mut buf) {
+                Ok(Some(Item::Request(request))) => {
+                    let _ = (of_uri(&request.uri), Description::parse(&request.body));
+                    session.request(request, &mut events);
+                }
+                Ok(Some(Item::Interleaved { channel, .. })) => drop(session.track_of_channel(channel)),
+                Ok(Some(Item::Response(_))) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    session.malformed(error, &mut events);
+                    rest = &[];
+                }
+            }
+            if let Some(Event::Publish(publish)) = events.first() {
+                assert_eq!(publish.tracks.len(), publish.transports.len());
+                let _ = write(&publish.path, &publish.tracks, AddressFamily::V4);
+                session
+                    .answer_publish(if random.below(2) == 0 { Ok(()) } else { Err((500, "no".into())) }, &mut events);
+            }
+            for event in &events {
+                if let Event::Reply(reply) = event {
+                    let read = Parser::new().next(&mut BytesMut::from(&reply[..]));
+                    assert!(matches!(read, Ok(Some(Item::Response(_)))), "{reply:?}");
+                }
+            }
+            if rest.is_empty() && session.is_closed() {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn broken_dialogues() {
+    let mut random = Random(0x1554);
+    for round in 0..4000 {
+        let mut bytes = DIALOGUES[round % 2].to_vec();
+        random.mutate(&mut bytes);
+        run(&bytes, &mut random);
+    }
+}
+
+#[test]
+fn broken_texts() {
+    let seeds = [
+        "RTP/AVP/TCP;unicast;interleaved=0-1;mode=\"record\",RTP/AVP;client_port=5000-5001;ssrc=00ff;ttl=1",
+        "abc;timeout=60",
+        "npt=1:02:03.5-20",
+        "rtsp://user:pass@h:554/live/%41/../Test//?token=a/streamid=0",
+        "OPTIONS * RTSP/1.0\r\n",
+    ];
+    let mut random = Random(7);
+    for round in 0..20_000 {
+        let mut bytes = seeds[round % seeds.len()].as_bytes().to_vec();
+        random.mutate(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = (Transport::parse_list(&text), SessionId::parse(&text), Range::parse(&text), looks_like_rtsp(&bytes));
+        let path = canonical(&text);
+        assert!(path.starts_with('/') && !path.contains("//") && !path.contains("/../"), "{text:?} gave {path:?}");
+        assert!(!path.chars().any(|c| c.is_ascii_control()), "{text:?} gave {path:?}");
+    }
+}
+
+#[test]
+fn broken_descriptions() {
+    let seed = DIALOGUES[0].windows(4).position(|four| four == b"v=0\r").map_or(DIALOGUES[0], |at| &DIALOGUES[0][at..]);
+    let mut random = Random(99);
+    for _ in 0..10_000 {
+        let mut bytes = seed[..seed.len().min(600)].to_vec();
+        random.mutate(&mut bytes);
+        if let Ok(sdp) = Description::parse(&bytes) {
+            assert!(sdp.tracks.iter().all(|track| track.clock_rate > 0 && track.payload_type < 128));
+            let written = write(&sdp.name, &sdp.tracks, AddressFamily::V6);
+            let read = Description::parse(written.as_bytes()).expect("what the hub writes can be read");
+            assert_eq!(read.tracks.len(), sdp.tracks.len());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! ANNOUNCE: what the stream is called and what its tracks are.
+
+use super::{Announced, Publish, Refusal, refusal};
+use crate::path;
+use crate::rtsp::message::{Request, quoted};
+use crate::sdp::Description;
+
+/// Longest stream path in bytes: it is a key of the registry and stands in every list and log line.
+pub(super) const MAX_PATH: usize = 1024;
+
+/// Longest `User-Agent` that is kept, in characters; it is shown, not understood.
+const MAX_USER_AGENT: usize = 200;
+
+impl Announced {
+    /// What an ANNOUNCE request says of its stream.
+    pub(super) fn read(request: &Request) -> Result<Self, Refusal> {
+        let content_type = request.headers.get("Content-Type").unwrap_or_default();
+        if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp") {
+            return Err(refusal(415, format!("Content-Type is {}, expected application/sdp.", quoted(content_type))));
+        }
+        let (path, _) = path::of_uri(&request.uri);
+        if path == "/" {
+            return Err(refusal(400, "The URL has no path; it names the stream."));
+        }
+        if path.len() > MAX_PATH {
+            return Err(refusal(414, format!("The path has {} bytes, expected at most {MAX_PATH}.", path.len())));
+        }
+        let description = Description::parse(&request.body).map_err(|error| refusal(400, format!("{error}.")))?;
+        let user_agent = request.headers.get("User-Agent").unwrap_or_default();
+        Ok(Self {
+            path,
+            transports: vec![None; description.tracks.len()],
+            tracks: description.tracks,
+            user_agent: user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect(),
+            notes: description.notes,
+        })
+    }
+
+    /// Leaves out the tracks that were not set up: nothing will come for them.
+    pub(super) fn into_publish(self) -> Publish {
+        let set_up = self.tracks.into_iter().zip(self.transports);
+        let (tracks, transports) =
+            set_up.filter_map(|(track, transport)| transport.map(|transport| (track, transport))).unzip();
+        Publish { path: self.path, tracks, transports, user_agent: self.user_agent, notes: self.notes }
+    }
+}

@@ -1,0 +1,280 @@
+//! The configuration: defaults, the file over them, the environment over that, the command line over all.
+//! What each key means stands in `config.toml`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use ipchub_actors::Settings;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// The file that is read if none is named.
+const DEFAULT_FILE: &str = "config.toml";
+/// Variables begin with this.
+const PREFIX: &str = "IPCHUB_";
+/// Names the file; it is no key of its own.
+const FILE_VARIABLE: &str = "IPCHUB_CONFIG";
+/// A day: longer waits are mistakes.
+const MAX_SECONDS: f64 = 86_400.0;
+
+/// All keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)] // see config.toml
+pub struct Config {
+    pub listen: String,
+    pub workers: usize,
+    pub log: String,
+    pub demo: bool,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    pub rtsp: Rtsp,
+}
+
+/// Seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Timeouts {
+    pub sniff: f64,
+    pub write: f64,
+    pub publisher_grace: f64,
+    pub publisher: f64,
+    pub session: f64,
+}
+
+/// Bounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Limits {
+    pub connections: usize,
+    pub sources: usize,
+    pub frame_bytes: usize,
+    pub gop_bytes: usize,
+    pub gop_frames: usize,
+    pub viewer_queue: usize,
+    pub viewer_unsent_bytes: u32,
+}
+
+/// RTSP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Rtsp {
+    pub udp_port: i32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ":1554".into(),
+            workers: 0,
+            log: "info".into(),
+            demo: false,
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            rtsp: Rtsp::default(),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            sniff: settings.sniff_timeout.as_secs_f64(),
+            write: settings.write_timeout.as_secs_f64(),
+            publisher_grace: settings.publisher_grace.as_secs_f64(),
+            publisher: settings.publisher_timeout.as_secs_f64(),
+            session: settings.session_timeout.as_secs_f64(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            connections: settings.max_connections,
+            sources: settings.max_sources,
+            frame_bytes: settings.max_access_unit,
+            gop_bytes: settings.max_gop_bytes,
+            gop_frames: settings.max_gop_frames,
+            viewer_queue: settings.viewer_queue,
+            viewer_unsent_bytes: settings.viewer_unsent,
+        }
+    }
+}
+
+impl Default for Rtsp {
+    fn default() -> Self {
+        Self { udp_port: 1556 }
+    }
+}
+
+impl Config {
+    /// What the actors are given. Errors name the key.
+    pub fn settings(&self) -> Result<Settings> {
+        let time = |key: &str, seconds: f64| {
+            ensure!(
+                seconds > 0.0 && seconds <= MAX_SECONDS,
+                "timeouts.{key} = {seconds}: it must be above 0 and at most {MAX_SECONDS} s"
+            );
+            Ok(Duration::from_secs_f64(seconds))
+        };
+        let count = |key: &str, n: usize| {
+            ensure!(n > 0, "limits.{key} = 0: it must be 1 or more");
+            Ok(n)
+        };
+        let (timeouts, limits) = (&self.timeouts, &self.limits);
+        Ok(Settings {
+            max_connections: count("connections", limits.connections)?,
+            max_sources: count("sources", limits.sources)?,
+            write_timeout: time("write", timeouts.write)?,
+            sniff_timeout: time("sniff", timeouts.sniff)?,
+            publisher_grace: time("publisher_grace", timeouts.publisher_grace)?,
+            publisher_timeout: time("publisher", timeouts.publisher)?,
+            session_timeout: time("session", timeouts.session)?,
+            max_access_unit: count("frame_bytes", limits.frame_bytes)?,
+            max_gop_bytes: count("gop_bytes", limits.gop_bytes)?,
+            max_gop_frames: count("gop_frames", limits.gop_frames)?,
+            viewer_queue: count("viewer_queue", limits.viewer_queue)?,
+            viewer_unsent: count("viewer_unsent_bytes", limits.viewer_unsent_bytes as usize)? as u32,
+        })
+    }
+
+    /// The addresses that `listen` names, the preferred one first.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        let listen = self.listen.trim();
+        if let Some(port) = listen.strip_prefix(':') {
+            let port = port.parse().with_context(|| format!("listen = {listen:?}: {port:?} is no port"))?;
+            // The first takes IPv4 too; the second is for machines without IPv6.
+            return Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]);
+        }
+        let addresses: Vec<_> = listen
+            .to_socket_addrs()
+            .with_context(|| format!("listen = {listen:?} is not HOST:PORT or :PORT"))?
+            .collect();
+        ensure!(!addresses.is_empty(), "listen = {listen:?} names no address");
+        Ok(addresses)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.settings()?;
+        self.addresses()?;
+        ensure!(crate::log::is_filter(&self.log), "log = {:?} is no level and no filter", self.log);
+        let port = self.rtsp.udp_port;
+        ensure!(
+            (-1..=65_534).contains(&port) && (port < 0 || port % 2 == 0),
+            "rtsp.udp_port = {port}: it must be even, 0 (any) or -1 (none)"
+        );
+        Ok(())
+    }
+}
+
+/// The layers that make a configuration.
+#[derive(Debug, Default)]
+pub struct Layers {
+    file: Option<(PathBuf, String)>,
+    /// Key -> value and where it is from.
+    over: BTreeMap<String, (Value, String)>,
+}
+
+impl Layers {
+    /// Reads the file, if any, and picks the variables.
+    pub fn read(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let file = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                Some((path.to_owned(), text))
+            }
+            None => match std::fs::read_to_string(DEFAULT_FILE) {
+                Ok(text) => Some((DEFAULT_FILE.into(), text)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error).with_context(|| format!("reading ./{DEFAULT_FILE}")),
+            },
+        };
+        let mut layers = Self { file, over: BTreeMap::new() };
+        let keys = keys()?;
+        for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX) && name != FILE_VARIABLE) {
+            let Some((key, default)) = keys.get(&name) else {
+                bail!("the environment variable {name} is no key of the configuration");
+            };
+            let parsed = parse(&value, default).with_context(|| format!("the environment variable {name}"))?;
+            layers.over.insert(key.clone(), (parsed, name));
+        }
+        Ok(layers)
+    }
+
+    /// Sets a key over all before.
+    pub fn set(&mut self, key: &str, value: Value) {
+        self.over.insert(key.to_owned(), (value, "the command line".into()));
+    }
+
+    /// The configuration, checked.
+    pub fn config(&self) -> Result<Config> {
+        let mut table = match &self.file {
+            None => Table::new(),
+            Some((path, text)) => {
+                // The whole is read here, so that an error has its line; the layers over it cannot be wrong in form.
+                let config: Config = toml::from_str(text).with_context(|| format!("in {}", path.display()))?;
+                config.check().with_context(|| format!("in {}", path.display()))?;
+                text.parse().with_context(|| format!("in {}", path.display()))?
+            }
+        };
+        for (key, (value, _)) in &self.over {
+            match key.split_once('.') {
+                None => table.insert(key.clone(), value.clone()),
+                Some((section, key)) => {
+                    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                    section.as_table_mut().and_then(|section| section.insert(key.to_owned(), value.clone()))
+                }
+            };
+        }
+        let sources: Vec<_> = self.over.values().map(|(_, source)| source.as_str()).collect();
+        let context = || format!("with {}", if sources.is_empty() { "defaults".into() } else { sources.join(", ") });
+        let config: Config = table.try_into().with_context(context)?;
+        config.check().with_context(context)?;
+        Ok(config)
+    }
+}
+
+/// Variable name -> key and default.
+fn keys() -> Result<BTreeMap<String, (String, Value)>> {
+    let mut keys = BTreeMap::new();
+    for (key, value) in Table::try_from(Config::default())? {
+        match value {
+            Value::Table(section) => {
+                for (name, value) in section {
+                    let variable = format!("{PREFIX}{key}_{name}").to_uppercase();
+                    keys.insert(variable, (format!("{key}.{name}"), value));
+                }
+            }
+            value => {
+                keys.insert(format!("{PREFIX}{key}").to_uppercase(), (key, value));
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// A variable's text as a value of the same type as the default.
+fn parse(text: &str, default: &Value) -> Result<Value> {
+    Ok(match default {
+        Value::Integer(_) => text.parse::<i64>().with_context(|| format!("{text:?} is no whole number"))?.into(),
+        Value::Float(_) => text.parse::<f64>().with_context(|| format!("{text:?} is no number"))?.into(),
+        Value::Boolean(_) => match text {
+            "1" | "true" | "yes" | "on" => true.into(),
+            "0" | "false" | "no" | "off" => false.into(),
+            _ => bail!("{text:?} is neither true nor false"),
+        },
+        _ => text.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! A standalone live media hub: cameras and encoders push by RTSP, pages watch by websocket-flv and http-flv, scripts ask
+//! over REST; all through one port.
+//!
+//! [`Running::start`] is the whole program without its command line; port 0 lets the system choose.
+
+pub mod cli;
+pub mod config;
+mod listener;
+pub mod log;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::log::{info, warn};
+use actix::prelude::*;
+use actix_server::ServerHandle;
+use anyhow::{Context as _, Result};
+use ipchub_actors::demo::DemoPublisher;
+use ipchub_actors::messages::{GetRuntime, Shutdown};
+use ipchub_actors::meter::Stats;
+use ipchub_actors::rtsp::udp::UdpPorts;
+use ipchub_actors::supervisor::{Join, Supervisor};
+use ipchub_actors::{Hub, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+
+use config::Config;
+
+/// How long viewers and publishers have to take their proper end.
+const END_WITHIN: Duration = Duration::from_secs(3);
+
+/// See `demo/make-clip.sh`.
+static DEMO_CLIP: &[u8] = include_bytes!("../demo/clock.flv");
+const DEMO_PATH: &str = "/demo/clock";
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Running {
+    hub: Hub,
+    server: ServerHandle,
+    address: SocketAddr,
+}
+
+impl Running {
+    /// Opens the ports and starts everything. Must be called within an actix system.
+    pub async fn start(config: &Config) -> Result<Self> {
+        let settings: Arc<Settings> = Arc::new(config.settings()?);
+        let stats = Arc::new(Stats::default());
+        let udp = match u16::try_from(config.rtsp.udp_port) {
+            Err(_) => None,
+            Ok(port) => {
+                let ports = UdpPorts::bind(port).with_context(|| {
+                    format!("opening the UDP ports {port} and {} (rtsp.udp_port)", u32::from(port) + 1)
+                })?;
+                Some(Arc::new(ports))
+            }
+        };
+        let listener = listener::bind(config)?;
+        let address = listener.local_addr()?;
+        let supervisor = Supervisor::default().start();
+        let hub = Hub::new(settings, Arc::clone(&stats), supervisor, udp.clone());
+        hub.supervisor.do_send(Join(hub.clone()));
+        if let Some(udp) = &udp {
+            udp.run(&stats);
+        }
+        let server = listener::serve(listener, config.workers, &hub)?;
+        info!("ipchub {} listening on {address}", env!("CARGO_PKG_VERSION"));
+        if let Some(udp) = &udp {
+            let (rtp, rtcp) = udp.ports();
+            info!("RTP and RTCP over UDP on ports {rtp} and {rtcp}");
+        }
+        if config.demo {
+            DemoPublisher::new(hub.clone(), DEMO_PATH, DEMO_CLIP)?.start();
+            info!("the demo clip is at {DEMO_PATH}: open http://localhost:{}/#{DEMO_PATH}", address.port());
+        }
+        Ok(Self { hub, server, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends everything in order: no new connections, a proper end for publishers and viewers, then the rest.
+    pub async fn stop(self) {
+        self.server.pause().await;
+        let _ = self.hub.supervisor.send(Shutdown).await;
+        let until = Instant::now() + END_WITHIN;
+        while self.hub.stats.rtsp.active() + self.hub.stats.flv.active() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if let Ok(runtime) = self.hub.supervisor.send(GetRuntime).await
+            && runtime.consumers > 0
+        {
+            warn!("{} viewers did not take their end in time", runtime.consumers);
+        }
+        self.server.stop(false).await;
+    }
+}
+
+/// Runs until SIGTERM or SIGINT; a second one ends at once.
+pub fn run(config: Config) -> Result<()> {
+    System::new().block_on(async move {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let running = Running::start(&config).await?;
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: ending"),
+            _ = interrupt.recv() => info!("SIGINT: ending"),
+        }
+        tokio::select! {
+            () = running.stop() => info!("ended"),
+            _ = terminate.recv() => warn!("second SIGTERM: ended at once"),
+            _ = interrupt.recv() => warn!("second SIGINT: ended at once"),
+        }
+        Ok(())
+    })
+}

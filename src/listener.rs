@@ -1,0 +1,149 @@
+//! The one port: accepts connections, finds out by their first bytes what they speak, and hands them on, on the thread that
+//! accepted them.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+
+use actix_server::{Server, ServerHandle};
+use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
+use anyhow::{Context, Result, anyhow};
+use bytes::BytesMut;
+use ipchub_actors::Hub;
+use ipchub_actors::connection::Socket;
+use ipchub_actors::rtsp::session::RtspSession;
+use ipchub_actors::trouble::Trouble;
+use ipchub_media::sniff::{MAX_FIRST_LINE, Sniff, looks_like_rtsp};
+use ipchub_web::connection::HttpStream;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::Config;
+
+/// Connections that wait to be accepted: a burst of viewers after a restart of the hub.
+const BACKLOG: i32 = 1024;
+
+/// Opens the port.
+pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
+    let mut last = anyhow!("no address to listen on");
+    for address in config.addresses()? {
+        let open = || -> io::Result<TcpListener> {
+            let domain = socket2::Domain::for_address(address);
+            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+            if address.is_ipv6() {
+                socket.set_only_v6(!address.ip().is_unspecified())?;
+            }
+            // After a restart connections of the former run may still be waiting to end.
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        };
+        match open() {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(anyhow!(
+                    "port {} is taken by another program; stop that or choose another port with --listen :PORT",
+                    address.port()
+                ));
+            }
+            Err(error) => last = anyhow::Error::new(error).context(format!("listening on {address}")),
+        }
+    }
+    Err(last)
+}
+
+/// Starts the threads that accept and serve.
+pub(crate) fn serve(listener: TcpListener, workers: usize, hub: &Hub) -> Result<ServerHandle> {
+    let hub = hub.clone();
+    let connections = hub.settings.max_connections;
+    let mut builder = Server::build()
+        .disable_signals()
+        .backlog(BACKLOG as u32)
+        // The hub's own limit, over all workers, answers first.
+        .max_concurrent_connections(connections + 1)
+        .shutdown_timeout(1);
+    if workers > 0 {
+        builder = builder.workers(workers);
+    }
+    let server = builder
+        .listen("hub", listener, move || {
+            let hub = hub.clone();
+            fn_factory(move || {
+                let hub = hub.clone();
+                async move {
+                    let http = Rc::new(ipchub_web::service(hub.clone()).new_service(()).await?);
+                    let trouble = Rc::new(RefCell::new(Trouble::default()));
+                    Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                        let (hub, http, trouble) = (hub.clone(), Rc::clone(&http), Rc::clone(&trouble));
+                        async move {
+                            let peer = stream.peer_addr();
+                            if let Err(refusal) = accept(stream, &hub, &*http).await {
+                                let peer = peer.map_or_else(|_| "a peer that left".into(), |peer| peer.to_string());
+                                trouble.borrow_mut().warn(&peer, &refusal);
+                            }
+                            Ok::<_, ()>(())
+                        }
+                    }))
+                }
+            })
+        })
+        .context("serving the port")?
+        .run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    Ok(handle)
+}
+
+async fn accept<S>(stream: TcpStream, hub: &Hub, http: &S) -> Result<()>
+where
+    S: Service<ipchub_web::Accepted, Response = ()>,
+{
+    let limit = hub.settings.max_connections;
+    let Some(slot) = hub.stats.connections.enter_below(limit) else {
+        hub.stats.refused_limit.add(1);
+        return Err(anyhow!("refused: the hub has its {limit} connections (limits.connections)"));
+    };
+    // A peer that is gone already is no trouble of ours.
+    let Ok(mut socket) = Socket::new(stream, hub.settings.write_timeout, slot) else { return Ok(()) };
+    let peer = socket.link().peer;
+    let refuse = |problem: String| {
+        hub.stats.refused_protocol.add(1);
+        Err(anyhow!("closed: {problem}"))
+    };
+    match timeout(hub.settings.sniff_timeout, first_bytes(&mut socket)).await {
+        Err(_) => refuse(format!("its first bytes did not come within {} s", hub.settings.sniff_timeout.as_secs_f64())),
+        Ok(Err(_)) => Ok(()),
+        Ok(Ok(Sniff::Rtsp)) => {
+            RtspSession::begin(hub.clone(), socket);
+            Ok(())
+        }
+        Ok(Ok(Sniff::Http)) => {
+            let accepted = (HttpStream::new(socket), actix_http::Protocol::Http1, Some(peer));
+            // Errors of a single connection: the peer left, or a viewer actor took the socket.
+            let _ = http.call(accepted).await;
+            Ok(())
+        }
+        Ok(Ok(Sniff::Tls)) => refuse("it speaks TLS, which is not set up here".into()),
+        Ok(Ok(Sniff::Rtmp)) => refuse("it speaks RTMP, which this hub does not".into()),
+        Ok(Ok(Sniff::NeedMore | Sniff::Unknown)) => refuse("its first bytes are of no protocol that is spoken here".into()),
+    }
+}
+
+/// Reads until it is clear who should read on, and puts everything back.
+async fn first_bytes(socket: &mut Socket) -> io::Result<Sniff> {
+    let mut bytes = BytesMut::new();
+    let found = loop {
+        if socket.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match looks_like_rtsp(&bytes) {
+            Sniff::NeedMore if bytes.len() < MAX_FIRST_LINE => {}
+            found => break found,
+        }
+    };
+    socket.push_back(bytes.freeze());
+    Ok(found)
+}

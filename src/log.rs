@@ -1,0 +1,22 @@
+//! Log lines: UTC time, level, message. To standard error, so that standard output stays free.
+
+use anyhow::{Context, Result};
+use env_logger::{Builder, TimestampPrecision};
+
+/// Starts logging with a filter such as `info` or `info,ipchub_actors=debug`.
+pub fn init(filter: &str) -> Result<()> {
+    Builder::new()
+        .parse_filters(filter)
+        .format_timestamp(Some(TimestampPrecision::Millis))
+        .format_target(false)
+        .try_init()
+        .context("logging was started before")
+}
+
+/// Whether that is a filter.
+pub(crate) fn is_filter(filter: &str) -> bool {
+    filter.split(',').all(|part| {
+        let level = part.rsplit('=').next().unwrap_or_default().trim();
+        level.parse::<log::LevelFilter>().is_ok()
+    })
+}

@@ -1,0 +1,32 @@
+//! The program: arguments, logs, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use ipchub::cli::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = match arguments.config() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("ipchub: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.check {
+        println!("the configuration is right");
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = ipchub::log::init(&config.log) {
+        eprintln!("ipchub: {error:#}");
+        return ExitCode::from(2);
+    }
+    match ipchub::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `/streams`: what is live, who watches, and how to end both.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use ipchub_actors::Hub;
+use ipchub_actors::info::{AudioInfo, Consumer, SourceInfo, VideoInfo};
+use ipchub_actors::messages::{EndSource, Find, Kick, List};
+use ipchub_media::path::of_uri;
+use serde::{Deserialize, Serialize};
+
+use super::format;
+use crate::error::ApiError;
+
+/// Entries of a page if the caller does not say.
+const PAGE: usize = 20;
+/// Entries of a page at most.
+const MAX_PAGE: usize = 1000;
+
+/// The query of all calls here, as text: each call says itself what is wrong with a value.
+#[derive(Debug, Deserialize)]
+pub struct StreamsQuery {
+    page_size: Option<String>,
+    page_token: Option<String>,
+    c: Option<String>,
+    cid: Option<String>,
+}
+
+impl StreamsQuery {
+    fn consumers(&self) -> bool {
+        self.c.as_deref() == Some("1")
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    total: usize,
+    next_page_token: String,
+    streams: Vec<Stream>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    start_on: String,
+    path: String,
+    addr: String,
+    /// KiB received.
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video: Option<Video>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio: Option<Audio>,
+    cc: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cs: Option<Vec<Viewer>>,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+fn is_nothing(value: &f64) -> bool {
+    *value == 0.0
+}
+
+#[derive(Serialize)]
+struct Video {
+    codec: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    width: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    height: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fixedframerate: bool,
+    #[serde(skip_serializing_if = "is_nothing", serialize_with = "format::number")]
+    framerate: f64,
+    #[serde(skip_serializing_if = "is_nothing", serialize_with = "format::number")]
+    datarate: f64,
+    clockrate: u32,
+}
+
+impl From<VideoInfo> for Video {
+    fn from(info: VideoInfo) -> Self {
+        Self {
+            codec: info.codec,
+            width: info.width,
+            height: info.height,
+            fixedframerate: info.fixed_frame_rate,
+            framerate: info.frame_rate,
+            datarate: info.data_rate,
+            clockrate: info.clock_rate,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Audio {
+    codec: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    samplerate: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    samplesize: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    channels: u32,
+    #[serde(skip_serializing_if = "is_nothing", serialize_with = "format::number")]
+    datarate: f64,
+}
+
+impl From<AudioInfo> for Audio {
+    fn from(info: AudioInfo) -> Self {
+        Self {
+            codec: info.codec,
+            samplerate: info.sample_rate,
+            samplesize: info.sample_size,
+            channels: info.channels,
+            datarate: info.data_rate,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Viewer {
+    id: u32,
+    start_on: String,
+    packet_type: &'static str,
+    extra: String,
+    flow: Flow,
+}
+
+#[derive(Serialize)]
+struct Flow {
+    /// KiB that the source offered.
+    inbytes: u64,
+    /// KiB that the connection took.
+    outbytes: u64,
+}
+
+impl From<&Consumer> for Viewer {
+    fn from(consumer: &Consumer) -> Self {
+        Self {
+            id: consumer.id,
+            start_on: format::time(consumer.started.on),
+            packet_type: consumer.packet_type.name(),
+            extra: consumer.extra.clone(),
+            flow: Flow {
+                inbytes: consumer.offered.load(Relaxed) / 1024,
+                outbytes: consumer.link.meter.bytes_out() / 1024,
+            },
+        }
+    }
+}
+
+fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
+    let description = info.description();
+    let consumers = info.consumers();
+    Stream {
+        start_on: format::time(info.started.on),
+        path: info.path.clone(),
+        addr: description.addr,
+        size: info.bytes.load(Relaxed) / 1024,
+        video: description.video.map(Video::from),
+        audio: description.audio.map(Audio::from),
+        cc: consumers.len(),
+        cs: with_consumers.then(|| consumers.iter().map(|consumer| Viewer::from(&**consumer)).collect()),
+    }
+}
+
+/// `GET /streams`
+pub async fn list(query: web::Query<StreamsQuery>, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
+    let limit = match query.page_size.as_deref() {
+        None => PAGE,
+        Some(text) => {
+            let problem = || ApiError::Parameter("page_size", format!("{text:?} is no number from 1 to {MAX_PAGE}"));
+            text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(problem)?
+        }
+    };
+    let after = query.page_token.clone().unwrap_or_default();
+    // One more than asked for tells whether this is the last page.
+    let mut found = hub.supervisor.send(List { after, limit: limit + 1 }).await?;
+    let more = found.sources.len() > limit;
+    found.sources.truncate(limit);
+    let last = found.sources.last().filter(|_| more);
+    Ok(HttpResponse::Ok().json(Page {
+        total: found.total,
+        next_page_token: last.map_or_else(String::new, |info| info.path.clone()),
+        streams: found.sources.iter().map(|info| stream(info, query.consumers())).collect(),
+    }))
+}
+
+/// The canonical path in a URL below `/api/v1/streams/`, and the verb after its last colon.
+fn target(request: &HttpRequest) -> (String, Option<String>) {
+    let rest = request.uri().path().strip_prefix("/api/v1/streams").unwrap_or_default();
+    match rest.rsplit_once(':') {
+        Some((path, "consumer")) => (of_uri(path).0, Some("consumer".into())),
+        _ => (of_uri(rest).0, None),
+    }
+}
+
+/// `GET /streams/{path}`
+pub async fn show(
+    request: HttpRequest,
+    query: web::Query<StreamsQuery>,
+    hub: web::Data<Hub>,
+) -> Result<HttpResponse, ApiError> {
+    let (path, _) = target(&request);
+    let found = hub.supervisor.send(Find { path: path.clone() }).await?;
+    let found = found.ok_or_else(|| ApiError::NotFound(format!("{path} is not live")))?;
+    Ok(HttpResponse::Ok().json(stream(&found.info, query.consumers())))
+}
+
+/// `DELETE /streams/{path}` and `DELETE /streams/{path}:consumer?cid=`. What is not there is gone already: 200, as scripts of
+/// the original expect.
+pub async fn end(
+    request: HttpRequest,
+    query: web::Query<StreamsQuery>,
+    hub: web::Data<Hub>,
+) -> Result<HttpResponse, ApiError> {
+    match target(&request) {
+        (path, Some(_)) => {
+            let text = query.cid.as_deref().unwrap_or_default();
+            let problem = || ApiError::Parameter("cid", format!("{text:?} is no consumer's number"));
+            let id = text.parse().map_err(|_| problem())?;
+            hub.supervisor.send(Kick { path, id }).await?;
+        }
+        (path, None) => {
+            let reason = "ended by the administrator".into();
+            hub.supervisor.send(EndSource { path, reason }).await?;
+        }
+    }
+    Ok(HttpResponse::Ok().finish())
+}

@@ -1,0 +1,108 @@
+//! Live media over HTTP: who asks for what, and the hand-over to a viewer actor.
+
+mod http_flv;
+mod ws_flv;
+
+use std::rc::Rc;
+
+use actix_web::http::header::{CACHE_CONTROL, TRANSFER_ENCODING};
+use actix_web::http::{Method, Version};
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use ipchub_actors::Hub;
+use ipchub_actors::messages::{Find, Found};
+use ipchub_actors::viewer::{Framing, Start, Viewer};
+use ipchub_media::flv::{Hevc, Options};
+use serde::Deserialize;
+
+use crate::connection::{HandOver, Slot};
+use crate::error::ApiError;
+use crate::page;
+use crate::path::{Asked, asked};
+use http_flv::{Chunked, Plain};
+use ws_flv::WsFlv;
+
+/// The query of a live URL. What is not known here (a token, a cache buster) is passed over.
+#[derive(Debug, Default, Deserialize)]
+pub struct LiveQuery {
+    hevc: Option<String>,
+    audio: Option<String>,
+}
+
+impl LiveQuery {
+    fn options(&self) -> Result<Options, ApiError> {
+        let hevc = match self.hevc.as_deref() {
+            None | Some("" | "enhanced") => Hevc::Enhanced,
+            Some("legacy") => Hevc::Legacy,
+            Some(other) => return Err(ApiError::Parameter("hevc", format!("{other:?} is not enhanced or legacy"))),
+        };
+        let all_audio = match self.audio.as_deref() {
+            None | Some("" | "playable") => false,
+            Some("all") => true,
+            Some(other) => return Err(ApiError::Parameter("audio", format!("{other:?} is not all or playable"))),
+        };
+        Ok(Options { hevc, all_audio })
+    }
+}
+
+/// `/streams/...`
+pub async fn live(
+    request: HttpRequest,
+    payload: web::Payload,
+    query: Option<web::Query<LiveQuery>>,
+    hub: web::Data<Hub>,
+) -> Result<HttpResponse, ApiError> {
+    drop(payload);
+    let path = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
+        Asked::Flv { path } => path,
+        Asked::CrossDomain => return Ok(page::crossdomain().await),
+        Asked::Unknown => {
+            let error = format!("{} names no output: <path>.flv is one", request.path());
+            return Err(ApiError::NotFound(error));
+        }
+    };
+    let options = query.map(|query| query.into_inner()).unwrap_or_default().options()?;
+    let found = hub.supervisor.send(Find { path: path.clone() }).await?;
+    let found = found.ok_or_else(|| ApiError::NotFound(format!("{path} is not live")))?;
+    if let Some(reason) = found.info.description().no_flv {
+        return Err(ApiError::NotFound(format!("{path} cannot be sent as FLV: {reason}")));
+    }
+    let upgrade = request.headers().contains_key("upgrade");
+    let hub = hub.get_ref().clone();
+    if upgrade {
+        let mut response =
+            ws::handshake(&request).map_err(|error| ApiError::Parameter("Upgrade", error.to_string()))?;
+        return watch(&request, response.take(), hub, found, options, WsFlv::default());
+    }
+    let mut response = HttpResponse::Ok();
+    response.content_type("video/x-flv").insert_header((CACHE_CONTROL, "no-store")).force_close();
+    if request.method() == Method::HEAD {
+        return Ok(response.finish());
+    }
+    if request.version() < Version::HTTP_11 {
+        return watch(&request, response, hub, found, options, Plain);
+    }
+    response.insert_header((TRANSFER_ENCODING, "chunked"));
+    watch(&request, response, hub, found, options, Chunked)
+}
+
+/// Sends the head, then gives the connection to a viewer.
+fn watch<F: Framing>(
+    request: &HttpRequest,
+    mut response: actix_web::HttpResponseBuilder,
+    hub: Hub,
+    found: Found,
+    options: Options,
+    framing: F,
+) -> Result<HttpResponse, ApiError> {
+    let slot = request
+        .conn_data::<Rc<Slot>>()
+        .ok_or_else(|| ApiError::Unavailable("this connection cannot carry live media".into()))?;
+    let body = HandOver::new(Rc::clone(slot), move |socket| {
+        Viewer::begin(Start { hub, found, socket, options, framing });
+    });
+    let mut response = response.body(body);
+    // The framing is the viewer's own.
+    response.head_mut().no_chunking(true);
+    Ok(response)
+}

@@ -1,0 +1,115 @@
+// The list of live sources: one link a source, kept in place between polls so that focus and scroll stay.
+
+const FILTER_FROM = 8; // sources; fewer are found at a glance
+
+/** "H.264 · 1280×720 · 25 fps · AAC" @param {object} source an entry of GET /streams */
+export function describe({ video, audio }) {
+  const parts = [];
+  if (video?.codec) parts.push(video.codec.replace(/^H(26[45])$/, 'H.$1'));
+  if (video?.width) parts.push(`${video.width}×${video.height}`);
+  if (video?.framerate) parts.push(`${Math.round(video.framerate * 10) / 10} fps`);
+  if (audio?.codec) parts.push(audio.codec);
+  return parts.join(' · ') || 'format not known yet';
+}
+
+export class SourceList {
+  #rows = new Map();
+
+  /** @param {{list: HTMLElement, note: HTMLElement, filter: HTMLInputElement}} elements */
+  constructor(elements) {
+    Object.assign(this, elements);
+    this.filter.addEventListener('input', () => this.#filter());
+  }
+
+  /** @param {object[]} sources @param {string} chosen path */
+  show(sources, chosen) {
+    const sorted = [...sources].sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+    const gone = new Set(this.#rows.keys());
+    let before = null;
+    for (const source of sorted) {
+      gone.delete(source.path);
+      const row = this.#rows.get(source.path) ?? this.#add(source.path);
+      row.formats.textContent = describe(source);
+      row.viewers.textContent = String(source.cc ?? 0);
+      const place = before ? before.nextSibling : this.list.firstChild;
+      if (row.item !== place) this.list.insertBefore(row.item, place);
+      before = row.item;
+    }
+    for (const path of gone) this.#remove(path);
+    this.filter.hidden = sorted.length < FILTER_FROM && !this.filter.value;
+    this.choose(chosen);
+    this.#filter();
+  }
+
+  choose(path) {
+    for (const [name, { link }] of this.#rows) {
+      if (name === path) link.setAttribute('aria-current', 'true');
+      else link.removeAttribute('aria-current');
+    }
+  }
+
+  #add(path) {
+    const name = element('span', 'path', path);
+    const formats = element('span', 'formats');
+    const viewers = element('span', 'viewers');
+    const link = element('a', 'source');
+    link.href = hashOf(path);
+    const crowd = element('span', 'crowd');
+    crowd.append(eye(), viewers, element('span', 'unseen', 'viewers'));
+    link.append(element('span', 'lamp'), name, formats, crowd);
+    const item = element('li');
+    item.append(link);
+    const row = { item, link, formats, viewers };
+    this.#rows.set(path, row);
+    return row;
+  }
+
+  #remove(path) {
+    const { item, link } = this.#rows.get(path);
+    if (link === document.activeElement) (item.nextSibling ?? item.previousSibling)?.firstChild.focus();
+    item.remove();
+    this.#rows.delete(path);
+  }
+
+  #filter() {
+    const wanted = this.filter.value.trim().toLowerCase();
+    let shown = 0;
+    for (const [path, { item }] of this.#rows) {
+      item.hidden = wanted !== '' && !path.toLowerCase().includes(wanted);
+      if (!item.hidden) shown++;
+    }
+    this.note.hidden = shown > 0;
+    this.note.textContent = this.#rows.size ? 'No source has this in its path.' : 'None at the moment.';
+  }
+}
+
+function eye() {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 20 20');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  path.setAttribute('d', 'M1.5 10S4.5 4.5 10 4.5 18.5 10 18.5 10 15.5 15.5 10 15.5 1.5 10 1.5 10ZM10 7.6a2.4 2.4 0 1 0 0 4.8 2.4 2.4 0 0 0 0-4.8Z');
+  svg.append(path);
+  return svg;
+}
+
+/** `#/room/door` for a path, and back. */
+export function hashOf(path) { return `#${encodePath(path)}`; }
+
+export function pathFromHash(hash) {
+  try {
+    const path = decodeURIComponent(hash.slice(1));
+    return path.startsWith('/') && path.length > 1 ? path : '';
+  } catch {
+    return '';
+  }
+}
+
+export function encodePath(path) { return path.split('/').map(encodeURIComponent).join('/'); }
+
+export function element(tag, className = '', textContent = '') {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (textContent) made.textContent = textContent;
+  return made;
+}

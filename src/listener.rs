@@ -128,7 +128,9 @@ where
         }
         Ok(Ok(Sniff::Tls)) => refuse("it speaks TLS, which is not set up here".into()),
         Ok(Ok(Sniff::Rtmp)) => refuse("it speaks RTMP, which this hub does not".into()),
-        Ok(Ok(Sniff::NeedMore | Sniff::Unknown)) => refuse("its first bytes are of no protocol that is spoken here".into()),
+        Ok(Ok(Sniff::NeedMore | Sniff::Unknown)) => {
+            refuse("its first bytes are of no protocol that is spoken here".into())
+        }
     }
 }
 

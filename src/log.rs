@@ -3,10 +3,12 @@
 use anyhow::{Context, Result};
 use env_logger::{Builder, TimestampPrecision};
 
-/// Starts logging with a filter such as `info` or `info,ipchub_actors=debug`.
+/// Starts logging with a level such as `info` or a filter such as `warn,ipchub=info,ipchub_actors=debug`.
 pub fn init(filter: &str) -> Result<()> {
+    // A plain level is about the hub; the libraries below it tell only what is wrong.
+    let filter = if filter.contains(['=', ',']) { filter.to_owned() } else { format!("warn,ipchub={filter}") };
     Builder::new()
-        .parse_filters(filter)
+        .parse_filters(&filter)
         .format_timestamp(Some(TimestampPrecision::Millis))
         .format_target(false)
         .try_init()

@@ -12,8 +12,8 @@ use ipchub_media::rtp::receiver::Received;
 use ipchub_media::{Codec, Kind, Parameters, Track};
 
 use crate::hub::Hub;
-use crate::rtsp::udp::random_u64;
 use crate::messages::{Claim, EndPublishing, Found, Media, MediaItem, Publish};
+use crate::rtsp::udp::random_u64;
 use crate::source::Source;
 
 const VIDEO: usize = 0;

@@ -99,7 +99,9 @@ impl FlvLane {
 
     /// Muxes a frame and sends it to every viewer that is not behind.
     pub(crate) fn frame(&mut self, frame: &Frame) {
-        let Some(muxer) = self.muxer.as_ref().filter(|muxer| muxer.carries(frame.track) && muxer.ready()) else { return };
+        let Some(muxer) = self.muxer.as_ref().filter(|muxer| muxer.carries(frame.track) && muxer.ready()) else {
+            return;
+        };
         let start = frame.key && muxer.leads(frame.track);
         if self.gop.is_empty() && !start {
             return;

@@ -204,7 +204,8 @@ impl Handler<Publish> for Source {
                 SourceTrack::new(track, self.hub.settings.max_access_unit, end)
             })
             .collect();
-        let leads = self.tracks.iter().position(|track| track.track.kind == Kind::Video && track.depacketizer.is_some());
+        let leads =
+            self.tracks.iter().position(|track| track.track.kind == Kind::Video && track.depacketizer.is_some());
         self.gop.set_leading(leads);
         let plain = self.plain_tracks();
         for lane in self.lanes.values_mut() {

@@ -32,7 +32,8 @@ fn to_nanos(ticks: i64, rate: u32) -> i64 {
 }
 
 fn to_ticks(nanos: i64, rate: u32) -> i64 {
-    (i128::from(nanos) * i128::from(rate) / i128::from(NANOS)) as i64
+    // To the nearest: whole frames must not come out a tick short.
+    (i128::from(nanos) * i128::from(rate) + i128::from(NANOS / 2)).div_euclid(i128::from(NANOS)) as i64
 }
 
 /// The clocks of one source's tracks.
@@ -81,14 +82,7 @@ impl Timeline {
         self.lead = None;
         self.tracks = clock_rates
             .into_iter()
-            .map(|rate| Clock {
-                rate: rate.max(1),
-                last: None,
-                offset: 0,
-                report: None,
-                asked: None,
-                aligned: false,
-            })
+            .map(|rate| Clock { rate: rate.max(1), last: None, offset: 0, report: None, asked: None, aligned: false })
             .collect();
     }
 
@@ -122,7 +116,9 @@ impl Timeline {
         let elapsed = i64::try_from(now.saturating_sub(last.arrival).as_nanos()).unwrap_or(i64::MAX);
         let unwrapped = last.unwrapped + step;
         let step_nanos = to_nanos(step, clock.rate);
-        if step_nanos < -MAX_BACK || step_nanos > elapsed.saturating_add(MAX_AHEAD) {
+        // A large step that only makes up for a pause in the delivery is none.
+        let ahead = to_nanos(unwrapped + clock.offset, clock.rate) - here;
+        if step_nanos < -MAX_BACK || step_nanos > elapsed.saturating_add(MAX_AHEAD) && ahead > MAX_AHEAD {
             self.jumps += 1;
             // The report belongs to the time before the jump.
             clock.report = None;

@@ -98,8 +98,7 @@ impl UdpPorts {
     }
 
     async fn receive(&self, rtcp: bool, stats: &Stats) {
-        let (socket, routes) =
-            if rtcp { (&self.rtcp, &self.rtcp_routes) } else { (&self.rtp, &self.rtp_routes) };
+        let (socket, routes) = if rtcp { (&self.rtcp, &self.rtcp_routes) } else { (&self.rtp, &self.rtp_routes) };
         let mut buffer = BytesMut::with_capacity(4 * MAX_DATAGRAM);
         let mut batch: Option<(SocketAddr, Vec<Bytes>)> = None;
         loop {

@@ -12,6 +12,8 @@ use crate::info::{AudioInfo, SourceInfo, VideoInfo};
 
 /// Assumed where a stream does not say how many frames it has a second.
 const USUAL_FRAME_RATE: f64 = 25.0;
+/// A declared frame rate is shown if the measured one differs from it by no more than this share.
+const DECLARED_RATE_TOLERANCE: f64 = 0.1;
 
 #[derive(Debug)]
 pub(super) struct SourceTrack {
@@ -21,6 +23,7 @@ pub(super) struct SourceTrack {
     pub(super) rate: Rate,
     times: DecodeTimes,
     last: Option<i64>,
+    measuring: bool,
 }
 
 impl SourceTrack {
@@ -32,7 +35,7 @@ impl SourceTrack {
         if let Some(nanos) = after {
             times.stay_above((i128::from(nanos) * i128::from(track.clock_rate) / 1_000_000_000) as i64 + 1);
         }
-        Self { track, depacketizer, rate: Rate::default(), times, last: None }
+        Self { track, depacketizer, rate: Rate::default(), times, last: None, measuring: false }
     }
 
     pub(super) fn set_parameters(&mut self, parameters: &Parameters) {
@@ -57,14 +60,23 @@ impl SourceTrack {
 
     pub(super) fn measure(&mut self, info: &SourceInfo, period: Duration) {
         let measured = self.rate.take(period);
+        // The first period began before the track did.
+        if !std::mem::replace(&mut self.measuring, true) {
+            return;
+        }
         let kind = self.track.kind;
+        let declared = match &self.track.parameters {
+            Some(Parameters::H264(p)) => p.frame_rate(),
+            Some(Parameters::H265(p)) => p.frame_rate(),
+            _ => None,
+        };
         info.describe(|description| match kind {
             Kind::Video => {
                 if let Some(video) = &mut description.video {
                     video.data_rate = measured.data_rate;
-                    if !video.fixed_frame_rate && measured.frame_rate > 0.0 {
-                        video.frame_rate = measured.frame_rate;
-                    }
+                    // Cameras often declare another rate than they send.
+                    let close = |rate: &f64| (rate - measured.frame_rate).abs() <= rate * DECLARED_RATE_TOLERANCE;
+                    video.frame_rate = declared.filter(close).unwrap_or(measured.frame_rate);
                 }
             }
             Kind::Audio => {

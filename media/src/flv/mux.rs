@@ -133,13 +133,14 @@ impl Muxer {
         [&self.video, &self.audio].into_iter().flatten().find(|output| output.index == track)
     }
 
-    /// What every viewer gets first: file header, `onMetaData` and the sequence headers, all at `timestamp` milliseconds.
+    /// What every viewer gets first: file header, `onMetaData` and the sequence headers at `timestamp` milliseconds.
+    /// `onMetaData` is at 0: ffmpeg takes a later one for subtitles.
     pub fn head(&self, timestamp: i64) -> Bytes {
         let mut out = BytesMut::with_capacity(1024);
         let ready = |output: &Option<Output>| output.as_ref().is_some_and(Output::ready);
         let flags = u8::from(ready(&self.video)) | u8::from(ready(&self.audio)) << 2;
         out.put_slice(&[b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]);
-        let at = begin_tag(&mut out, tag::SCRIPT, timestamp);
+        let at = begin_tag(&mut out, tag::SCRIPT, 0);
         amf0::write_script(&mut out, "onMetaData", &self.metadata());
         end_tag(&mut out, at);
         self.sequence_headers(timestamp, &mut out);

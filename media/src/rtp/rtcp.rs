@@ -112,8 +112,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Rtcp>, RtcpError> {
             break;
         }
         let left = bytes.len() - at;
-        let [b0, kind, l0, l1] =
-            *bytes[at..].first_chunk::<4>().ok_or(RtcpError::Truncated { at, needs: 4, left })?;
+        let [b0, kind, l0, l1] = *bytes[at..].first_chunk::<4>().ok_or(RtcpError::Truncated { at, needs: 4, left })?;
         if b0 >> 6 != 2 {
             return Err(RtcpError::Version { at, version: b0 >> 6 });
         }

@@ -5,7 +5,7 @@ fn ms(n: u64) -> Duration {
 }
 
 fn ntp(ms: u64) -> u64 {
-    ((1_000_000 + ms / 1000) << 32) | ((ms % 1000) << 32) / 1000
+    ((1_000_000 + ms / 1000) << 32) | (((ms % 1000) << 32) / 1000)
 }
 
 fn report(at_ms: u64, rtp: u32) -> SenderReport {

@@ -138,10 +138,7 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
             dropped_chunks: stats.dropped_chunks.get(),
             write_timeouts: stats.write_timeouts.get(),
         },
-        publishers: Publishers {
-            bad_packets: stats.bad_packets.get(),
-            stray_datagrams: stats.stray_datagrams.get(),
-        },
+        publishers: Publishers { bad_packets: stats.bad_packets.get(), stray_datagrams: stats.stray_datagrams.get() },
     });
     Ok(HttpResponse::Ok().json(Runtime {
         on: format::time(SystemTime::now()),

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks; says nothing when all is there.
+set -eu
+cd "$(dirname "$0")"
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# An argument per Debian package, as root or through sudo. Mirrors fail now and then: three tries.
+install() {
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || { echo "tests/setup.sh: these are missing and only root can install them: $*" >&2; exit 1; }
+        root=(sudo)
+    fi
+    have apt-get || { echo "tests/setup.sh: install these by hand, there is no apt-get here: $*" >&2; exit 1; }
+    echo "tests/setup.sh: installing $*"
+    local try
+    for try in 1 2 3; do
+        if "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+            'apt-get -q update && apt-get -q install -y --no-install-recommends "$@"' sh "$@" </dev/null; then
+            return
+        fi
+        echo "tests/setup.sh: try $try of 3 failed" >&2
+        sleep $((try * 5))
+    done
+    echo "tests/setup.sh: could not install $*" >&2
+    exit 1
+}
+
+missing=()
+have ffmpeg && have ffprobe || missing+=(ffmpeg)
+have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
+have curl || missing+=(curl)
+have node || missing+=(nodejs)
+have npm || missing+=(npm)
+# Pages without any font show no text: screenshots would be empty, and the demo's clock is drawn with this one.
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+if [ "${#missing[@]}" -gt 0 ]; then
+    install "${missing[@]}"
+fi
+
+# npm writes its own lock file when it has installed everything.
+installed=browser/node_modules/.package-lock.json
+if [ -e browser/package-lock.json ] && { [ ! -e "$installed" ] || [ browser/package-lock.json -nt "$installed" ]; }; then
+    (cd browser && npm ci --no-audit --no-fund </dev/null)
+    touch "$installed"
+fi

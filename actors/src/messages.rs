@@ -131,7 +131,7 @@ pub struct Gone {
 }
 
 /// To a source: a publisher begins, or takes over from the one before.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Publish {
     /// The publisher's number.

@@ -267,7 +267,7 @@ export class IpchubPlayer extends HTMLElement {
   }
 
   #watchBuffering() {
-    if (this.#state !== 'playing' && this.#state !== 'buffering') return;
+    if (document.hidden || (this.#state !== 'playing' && this.#state !== 'buffering')) return;
     const now = performance.now();
     if (this.video.readyState >= 3 && !this.video.paused) {
       this.#waitingSince = 0;

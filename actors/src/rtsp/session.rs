@@ -19,6 +19,7 @@ use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
+use crate::supervisor::Supervisor;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
 const READ_BUFFER: usize = 64 << 10;
@@ -26,6 +27,8 @@ const READ_BUFFER: usize = 64 << 10;
 const MIN_READ: usize = 4 << 10;
 /// How often timeouts are checked and receiver reports are sent (RFC 3550, section 6.2, asks for 5 s).
 const TICK: Duration = Duration::from_secs(5);
+/// Tries to publish to a source that is just ending.
+const CLAIMS: usize = 3;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
 const MAILBOX: usize = 256;
 
@@ -194,30 +197,31 @@ impl RtspSession {
     }
 
     fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
-        let claim = Claim { path: request.path.clone(), arbiter: Arbiter::current() };
-        let found = self.hub.supervisor.send(claim);
-        ctx.wait(found.into_actor(self).map(move |found, session, ctx| {
-            let result = match found {
-                Ok(Ok(found)) => {
-                    session.start_publishing(request, found, ctx);
-                    Ok(())
-                }
-                Ok(Err(error)) => Err((503, error.to_string())),
-                Err(_) => Err((503, "the hub is shutting down".into())),
-            };
+        let id = self.hub.publisher_id();
+        let claim = claim_and_publish(
+            self.hub.supervisor.clone(),
+            request.path.clone(),
+            Publish {
+                id,
+                addr: self.link.peer.to_string(),
+                tracks: request.tracks.clone(),
+                publisher: ctx.address().recipient(),
+            },
+        );
+        ctx.wait(claim.into_actor(self).map(move |found, session, ctx| {
+            let result = found.map(|found| session.start_publishing(id, request, &found, ctx));
             let mut events = Vec::new();
-            session.session.answer_publish(result, &mut events);
+            session.session.answer_publish(result.map_err(|reason| (503, reason)), &mut events);
             session.act(events, ctx);
             session.flush(ctx);
         }));
     }
 
-    fn start_publishing(&mut self, request: PublishRequest, found: Found, ctx: &mut Context<Self>) {
+    fn start_publishing(&mut self, id: u64, request: PublishRequest, found: &Found, ctx: &mut Context<Self>) {
         let PublishRequest { path, tracks, transports, user_agent, notes } = request;
         for note in notes {
             log::info!("{path}: the SDP of {} ({user_agent:?}): {note}", self.link.peer);
         }
-        let id = self.hub.publisher_id();
         let mut publishing = Publishing::new(id, path, found.source.clone(), Arc::clone(&self.hub.stats));
         let datagrams = ctx.address().recipient::<Datagrams>();
         for (index, (track, transport)) in tracks.iter().zip(transports).enumerate() {
@@ -229,8 +233,6 @@ impl RtspSession {
             };
             publishing.add_track(track, transport, route);
         }
-        let publisher = ctx.address().recipient();
-        found.source.do_send(Publish { id, addr: self.link.peer.to_string(), tracks, publisher });
         self.publishing = Some(publishing);
         // The client's TCP connection now carries 2 Mbit/s or more: read it in larger pieces.
         self.buffer.reserve(READ_BUFFER);
@@ -269,6 +271,22 @@ impl RtspSession {
             self.flush(ctx);
         }
     }
+}
+
+/// Finds or makes the source of a path and publishes to it. A source that ends between the two is made anew.
+async fn claim_and_publish(supervisor: Addr<Supervisor>, path: String, publish: Publish) -> Result<Found, String> {
+    for _ in 0..CLAIMS {
+        let claim = Claim { path: path.clone(), arbiter: Arbiter::current() };
+        let found = match supervisor.send(claim).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => break,
+        };
+        if found.source.send(publish.clone()).await.is_ok() {
+            return Ok(found);
+        }
+    }
+    Err("the hub is shutting down".into())
 }
 
 /// Tokens travel in queries and are not for logs.

@@ -5,7 +5,7 @@ mod ws_flv;
 
 use std::rc::Rc;
 
-use actix_web::http::header::{CACHE_CONTROL, TRANSFER_ENCODING};
+use actix_web::http::header::{CACHE_CONTROL, TRANSFER_ENCODING, UPGRADE};
 use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
@@ -67,7 +67,7 @@ pub async fn live(
     if let Some(reason) = found.info.description().no_flv {
         return Err(ApiError::NotFound(format!("{path} cannot be sent as FLV: {reason}")));
     }
-    let upgrade = request.headers().contains_key("upgrade");
+    let upgrade = request.headers().get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let hub = hub.get_ref().clone();
     if upgrade {
         let mut response =

@@ -7,6 +7,8 @@ const FASTEST = 1.2; // still pleasant to the ear
 const SLOWEST = 0.94; // when nearly starved
 const JUMP = 3; // more than this ahead: jump
 const SETTLE_MS = 1500; // after a start, jump instead of catching up: the opening may come in pieces
+const HOLE_MS = 200; // the playhead rests before a hole for so long: step over it
+const HOLE_EDGE = 0.3;
 const STUCK_MS = 1500; // the playhead does not move although there is enough
 const TARGET_MAX = 2;
 const REBUFFER_WINDOW_MS = 20000;
@@ -67,16 +69,18 @@ export class LiveControl {
     else this.#pace(ahead, nowMs);
   }
 
-  /** True when the playhead is in no range, or at the end of one that is not the last. */
+  /** True when the playhead is in no range, or rests at the end of one that is not the last. */
   #inHole(nowMs) {
     const { buffered, currentTime } = this.video;
-    for (let i = 0; i < buffered.length; i++) {
-      if (currentTime >= buffered.start(i) - 0.01 && currentTime < buffered.end(i) - 0.05) return false;
-    }
     const last = buffered.length - 1;
     if (currentTime >= buffered.start(last) - 0.01) return currentTime > buffered.end(last) + 0.5;
-    // A hole is stepped over as soon as there is something to play behind it.
-    return this.video.readyState < 3 || nowMs - this.#movedAt > 200;
+    const rests = currentTime === this.#lastTime && nowMs - this.#movedAt > HOLE_MS;
+    for (let i = 0; i < last; i++) {
+      // Browsers stop a few frames before the end of a range.
+      const end = buffered.end(i) - (rests ? HOLE_EDGE : 0.02);
+      if (currentTime >= buffered.start(i) - 0.01 && currentTime < end) return false;
+    }
+    return true;
   }
 
   #stuck(ahead, nowMs) {

@@ -8,6 +8,7 @@ const BASE = 1000; // ms; room for negative composition times, which MSE would c
 const BACKWARD = 300; // ms a track may go back by before it counts as a restart
 const FORWARD = 1000; // ms of gap that are left alone in any case (slow cameras, lost packets)
 const GAP_SLACK = 500; // ms by which a longer gap may exceed the time that has really passed
+const OVERLAP = 250; // ms of the other track that may be played over where the timeline is joined
 const FIRST_SKEW = 2000; // ms that sound and picture may be apart when the second of them begins
 
 /** @typedef {{raw: number, out: number, offset: number, wall: number}} Follow times in ms; `raw` unwrapped */
@@ -16,6 +17,7 @@ export class Timeline {
   /** @type {{video: Follow|null, audio: Follow|null}} */
   #tracks = { video: null, audio: null };
   #edge = BASE;
+  #ends = { video: null, audio: null }; // ms, of each track
 
   /** Number of times the timeline was joined anew; a change tells that arrival times cannot be compared. */
   joins = 0;
@@ -37,15 +39,18 @@ export class Timeline {
     const other = this.#tracks[name === 'video' ? 'audio' : 'video'];
     const next = (own && continues(own, follow(own, timestamp), wall))
       ?? (other && joinsOther(own, follow(other, timestamp), other, wall))
-      ?? this.#join(timestamp, step);
+      ?? this.#join(name, timestamp, step);
     this.#tracks[name] = { ...next, wall };
     this.#edge = Math.max(this.#edge, next.out);
+    this.#ends[name] = next.out;
     return next.out;
   }
 
-  #join(timestamp, step) {
-    const first = this.#edge === BASE && this.joins === 0;
-    const out = first ? BASE : this.#edge + step;
+  /** Behind the track's own end, so that no hole is left in it, unless the other one is far ahead. */
+  #join(name, timestamp, step) {
+    const end = this.#ends[name];
+    const last = end !== null && this.#edge - end < OVERLAP ? end : this.#edge;
+    const out = this.joins === 0 ? BASE : last + step;
     this.joins++;
     return { raw: timestamp, out, offset: out - timestamp };
   }

@@ -51,14 +51,15 @@ svg { display: block; width: 22px; height: 22px; fill: none; stroke: currentColo
 .live::before { background: #ff5a52; }
 .live span { color: #d3dae0; }
 .space { flex: 1; }
-:host(.quiet[state=playing]) .bar { opacity: 0; pointer-events: none; }
-:host(.quiet[state=playing]) { cursor: none; }
+:host(.quiet[state=playing]) .face[hidden] ~ .bar { opacity: 0; pointer-events: none; }
+:host(.quiet[state=playing]) video { cursor: none; }
 .bar:focus-within { opacity: 1 !important; pointer-events: auto !important; }
 
 .stats { position: absolute; inset: 10px auto auto 10px; margin: 0; padding: 9px 12px; border-radius: 8px; background: rgb(8 10 13 / .76);
   display: grid; grid-template-columns: auto auto; gap: 2px 14px; font-size: 12.5px; font-variant-numeric: tabular-nums; max-width: calc(100% - 20px); pointer-events: none; }
 .stats dt { color: #aeb8c2; } .stats dd { margin: 0; overflow-wrap: anywhere; }
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@container (max-width: 560px) { .face:has(~ .stats:not([hidden])) { place-content: center end; padding-right: 24px; } .face:has(~ .stats:not([hidden])) .pill { display: none; } }
 @container (max-width: 300px) { .live span, .stats, .again { display: none; } }
 `;
 

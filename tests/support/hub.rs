@@ -1,0 +1,135 @@
+//! The hub under test: the real binary on ports of the system's choice.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use super::json::Json;
+use super::process::Process;
+use super::{SOON, http, wait_for, wait_until};
+
+/// A running hub, ended when dropped. If the test failed its log is shown.
+pub struct Hub {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// The binary with its own environment only and no configuration file.
+pub fn command(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ipchub"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("IPCHUB_")) {
+        command.env_remove(name);
+    }
+    // The repository's config.toml, with its fixed ports, is not for tests.
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command.envs(environment.iter().copied()).args(arguments);
+    command
+}
+
+impl Hub {
+    /// Starts it on a free port of 127.0.0.1 and waits until it listens.
+    pub fn start(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::listen("127.0.0.1:0", environment, arguments)
+    }
+
+    /// As [`Hub::start`] on another address.
+    pub fn listen(listen: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = command(environment, arguments);
+        command.args(["--listen", listen, "--udp-port", "0"]);
+        let mut process = Process::start(command);
+        let address = wait_for(SOON, "the hub's line \"listening on\"", || {
+            let lines = process.lines();
+            let address = lines.iter().find_map(|line| line.split_once(" listening on ")?.1.trim().parse().ok());
+            assert!(address.is_some() || process.is_running(), "the hub ended at its start:\n{}", lines.join("\n"));
+            address
+        });
+        Self { process, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A URL of it: `url("rtsp", "/a")`.
+    pub fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// `GET`s JSON; panics on any other status than 200.
+    pub fn json(&self, path: &str) -> Json {
+        let response = http::get(self.address, path);
+        assert_eq!(response.status, 200, "GET {path}: {}", response.text());
+        Json::parse(&response.text())
+    }
+
+    /// `/api/v1/runtime?extra=1`
+    pub fn runtime(&self) -> Json {
+        self.json("/api/v1/runtime?extra=1")
+    }
+
+    /// One stream with its consumers, `None` if it is not live.
+    pub fn stream(&self, path: &str) -> Option<Json> {
+        let response = http::get(self.address, &format!("/api/v1/streams{path}?c=1"));
+        (response.status == 200).then(|| Json::parse(&response.text()))
+    }
+
+    /// Waits until a path is live and its first track's parameters are known.
+    pub fn wait_live(&self, path: &str) {
+        let live = wait_until(SOON, || {
+            self.stream(path).is_some_and(|stream| {
+                stream.at("video/width").is_some() || stream.at("video").is_none() && stream.at("audio").is_some()
+            })
+        });
+        assert!(live, "{path} did not come live; the hub lists {:?}", self.json("/api/v1/streams"));
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.process.lines()
+    }
+
+    /// Waits for a log line that holds all of `parts`, and returns it.
+    pub fn wait_log(&self, parts: &[&str]) -> String {
+        wait_for(SOON, &format!("a line of the hub's log with {parts:?}"), || {
+            self.log().into_iter().find(|line| parts.iter().all(|part| line.contains(part)))
+        })
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).expect("the hub runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+        line.trim().trim_end_matches("kB").trim().parse().expect("a number of kB")
+    }
+
+    /// SIGTERM; gives the exit code and how long it took.
+    pub fn terminate(&mut self, deadline: Duration) -> (Option<i32>, Duration) {
+        self.process.signal("TERM");
+        let (status, took) = self.process.wait(deadline);
+        (status.code(), took)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Whether its process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- log of the hub on {}:\n{}\n----", self.address, self.log().join("\n"));
+        }
+        if self.process.is_running() {
+            self.process.signal("TERM");
+            // Dropping the process kills it if that was not enough.
+            wait_until(Duration::from_secs(10), || !self.process.is_running());
+        }
+    }
+}

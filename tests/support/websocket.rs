@@ -1,0 +1,107 @@
+//! A websocket client (RFC 6455) with just what a viewer needs, strict about what it receives.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use super::http::Answer;
+
+/// A message or control frame of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    Binary(Vec<u8>),
+    Pong(Vec<u8>),
+    Close { code: u16, reason: String },
+}
+
+/// An open websocket.
+pub struct WebSocket {
+    input: BufReader<TcpStream>,
+}
+
+/// A sample key and its answer (RFC 6455, section 1.3).
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+impl WebSocket {
+    /// Upgrades; an answer other than 101 is an error with its status.
+    pub fn open(address: SocketAddr, path: &str) -> io::Result<Self> {
+        Self::open_with(address, path, "Upgrade")
+    }
+
+    /// As [`WebSocket::open`] with that `Connection` header.
+    pub fn open_with(address: SocketAddr, path: &str, connection: &str) -> io::Result<Self> {
+        let headers = [
+            ("Connection", connection),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", KEY),
+        ];
+        let answer = Answer::to(address, "GET", path, "HTTP/1.1", &headers)?;
+        if answer.status != 101 {
+            return Err(io::Error::other(format!("status {}", answer.status)));
+        }
+        let accept = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-accept"));
+        assert_eq!(accept.map(|(_, value)| value.as_str()), Some(ACCEPT));
+        Ok(Self { input: answer.into_input() })
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
+        self.input.get_ref()
+    }
+
+    /// The next message. Only whole, unmasked binary messages and control frames are right here.
+    pub fn read(&mut self) -> io::Result<Message> {
+        let [first, second] = self.take()?;
+        assert_eq!(first & 0xf0, 0x80, "a single final frame without extension, got {first:#04x}");
+        assert_eq!(second & 0x80, 0, "a server's frames are not masked");
+        let len = match second {
+            126 => u64::from(u16::from_be_bytes(self.take()?)),
+            127 => u64::from_be_bytes(self.take()?),
+            short => u64::from(short),
+        };
+        assert!(second < 126 || len > if second == 126 { 125 } else { 65_535 }, "{len} in a longer form than needed");
+        let mut data = vec![0; usize::try_from(len).expect("a length that fits memory")];
+        self.input.read_exact(&mut data)?;
+        Ok(match first & 0x0f {
+            BINARY => Message::Binary(data),
+            PONG => Message::Pong(data),
+            CLOSE => {
+                let (code, reason) =
+                    data.split_first_chunk().map_or((1005, &[][..]), |(c, r)| (u16::from_be_bytes(*c), r));
+                Message::Close { code, reason: String::from_utf8_lossy(reason).into_owned() }
+            }
+            opcode => panic!("unexpected websocket opcode {opcode}"),
+        })
+    }
+
+    /// Asks for a pong.
+    pub fn ping(&mut self, data: &[u8]) -> io::Result<()> {
+        self.send(PING, data)
+    }
+
+    /// Says that it leaves.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.send(CLOSE, &1000_u16.to_be_bytes())
+    }
+
+    fn send(&mut self, opcode: u8, data: &[u8]) -> io::Result<()> {
+        let mask = [0x12, 0x34, 0x56, 0x78];
+        let len = u8::try_from(data.len()).ok().filter(|len| *len < 126).expect("a client says little");
+        let mut frame = vec![0x80 | opcode, 0x80 | len];
+        frame.extend(mask);
+        frame.extend(data.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        self.input.get_mut().write_all(&frame)
+    }
+
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}

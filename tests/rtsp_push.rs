@@ -9,6 +9,7 @@ use std::time::Duration;
 use support::ffmpeg::{self, AAC, H264, H264_B_FRAMES, H265, Media, PCMA};
 use support::flv::{self, Tag, VideoCodec};
 use support::hub::Hub;
+use support::process::Process;
 use support::viewer::{Recording, Viewer, Way};
 use support::{temporary, wait_until};
 
@@ -29,6 +30,8 @@ struct Case<'a> {
 
 /// Everything that viewers got of a case.
 struct Watched {
+    /// Still publishing.
+    _push: Process,
     hub: Hub,
     ws: Recording,
     http: Recording,
@@ -75,7 +78,7 @@ fn watch(case: &Case, query: &str, live: bool) -> Watched {
     let name = case.path.replace('/', "_") + &query.replace(['?', '='], "_");
     let file = temporary(&format!("rtsp_push{name}.flv"));
     std::fs::write(&file, &ws.bytes).expect("a recording can be written");
-    Watched { hub, ws, http, file }
+    Watched { _push: push, hub, ws, http, file }
 }
 
 /// Size and frame rate as a player sees them.
@@ -218,7 +221,6 @@ fn g711_only_where_it_is_asked_for() {
     assert_eq!(stream.text("audio/codec"), "PCMA", "REST shows the track that FLV leaves out");
 }
 
-/// An audio track whose encoder has not begun yet must not hold back the picture.
 #[test]
 fn a_publisher_that_leaves_is_gone_from_the_list() {
     let hub = Hub::start(&[], &[]);

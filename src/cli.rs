@@ -20,6 +20,9 @@ pub struct Arguments {
     /// RTP over UDP: an even port; 0: any, -1: none
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     pub udp_port: Option<i32>,
+    /// Folder of routetable.json
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<String>,
     /// What is logged: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
@@ -40,6 +43,9 @@ impl Arguments {
         }
         if let Some(port) = self.udp_port {
             layers.set("rtsp.udp_port", i64::from(port).into());
+        }
+        if let Some(folder) = &self.data_dir {
+            layers.set("data_dir", folder.clone().into());
         }
         if let Some(log) = &self.log {
             layers.set("log", log.clone().into());

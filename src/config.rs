@@ -29,9 +29,11 @@ pub struct Config {
     pub workers: usize,
     pub log: String,
     pub demo: bool,
+    pub data_dir: String,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub rtsp: Rtsp,
+    pub pull: Pull,
 }
 
 /// Seconds.
@@ -68,6 +70,16 @@ pub struct Rtsp {
     pub udp_port: i32,
 }
 
+/// Routes, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Pull {
+    pub timeout: f64,
+    pub idle: f64,
+    pub stall: f64,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -75,9 +87,11 @@ impl Default for Config {
             workers: 0,
             log: "info".into(),
             demo: false,
+            data_dir: "./data".into(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             rtsp: Rtsp::default(),
+            pull: Pull::default(),
         }
     }
 }
@@ -116,13 +130,24 @@ impl Default for Rtsp {
     }
 }
 
+impl Default for Pull {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            timeout: settings.pull_timeout.as_secs_f64(),
+            idle: settings.pull_idle.as_secs_f64(),
+            stall: settings.pull_stall.as_secs_f64(),
+        }
+    }
+}
+
 impl Config {
     /// What the actors are given. Errors name the key.
     pub fn settings(&self) -> Result<Settings> {
         let time = |key: &str, seconds: f64| {
             ensure!(
                 seconds > 0.0 && seconds <= MAX_SECONDS,
-                "timeouts.{key} = {seconds}: it must be above 0 and at most {MAX_SECONDS} s"
+                "{key} = {seconds}: it must be above 0 and at most {MAX_SECONDS} s"
             );
             Ok(Duration::from_secs_f64(seconds))
         };
@@ -130,15 +155,18 @@ impl Config {
             ensure!(n > 0, "limits.{key} = 0: it must be 1 or more");
             Ok(n)
         };
-        let (timeouts, limits) = (&self.timeouts, &self.limits);
+        let (timeouts, limits, pull) = (&self.timeouts, &self.limits, &self.pull);
         Ok(Settings {
             max_connections: count("connections", limits.connections)?,
             max_sources: count("sources", limits.sources)?,
-            write_timeout: time("write", timeouts.write)?,
-            sniff_timeout: time("sniff", timeouts.sniff)?,
-            publisher_grace: time("publisher_grace", timeouts.publisher_grace)?,
-            publisher_timeout: time("publisher", timeouts.publisher)?,
-            session_timeout: time("session", timeouts.session)?,
+            write_timeout: time("timeouts.write", timeouts.write)?,
+            sniff_timeout: time("timeouts.sniff", timeouts.sniff)?,
+            publisher_grace: time("timeouts.publisher_grace", timeouts.publisher_grace)?,
+            publisher_timeout: time("timeouts.publisher", timeouts.publisher)?,
+            session_timeout: time("timeouts.session", timeouts.session)?,
+            pull_timeout: time("pull.timeout", pull.timeout)?,
+            pull_idle: time("pull.idle", pull.idle)?,
+            pull_stall: time("pull.stall", pull.stall)?,
             max_access_unit: count("frame_bytes", limits.frame_bytes)?,
             max_gop_bytes: count("gop_bytes", limits.gop_bytes)?,
             max_gop_frames: count("gop_frames", limits.gop_frames)?,

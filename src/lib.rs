@@ -9,6 +9,7 @@ mod listener;
 pub mod log;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Result};
 use ipchub_actors::demo::DemoPublisher;
 use ipchub_actors::messages::{GetRuntime, Shutdown};
 use ipchub_actors::meter::Stats;
+use ipchub_actors::route_table::{RouteTable, Routes};
 use ipchub_actors::rtsp::udp::UdpPorts;
 use ipchub_actors::supervisor::{Join, Supervisor};
 use ipchub_actors::{Hub, Settings};
@@ -41,10 +43,16 @@ pub struct Running {
     address: SocketAddr,
 }
 
+/// The routes of the data folder.
+pub fn routes(config: &Config) -> Result<Routes> {
+    Routes::read(Path::new(&config.data_dir)).context("reading the routes")
+}
+
 impl Running {
     /// Opens the ports and starts everything. Must be called within an actix system.
     pub async fn start(config: &Config) -> Result<Self> {
         let settings: Arc<Settings> = Arc::new(config.settings()?);
+        let routes = routes(config)?;
         let stats = Arc::new(Stats::default());
         let udp = match u16::try_from(config.rtsp.udp_port) {
             Err(_) => None,
@@ -58,8 +66,11 @@ impl Running {
         let listener = listener::bind(config)?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::default().start();
-        let hub = Hub::new(settings, Arc::clone(&stats), supervisor, udp.clone());
+        let count = routes.len();
+        let table = RouteTable::new(routes).start();
+        let hub = Hub::new(settings, Arc::clone(&stats), supervisor, table, udp.clone());
         hub.supervisor.do_send(Join(hub.clone()));
+        hub.routes.do_send(Join(hub.clone()));
         if let Some(udp) = &udp {
             udp.run(&stats);
         }
@@ -68,6 +79,9 @@ impl Running {
         if let Some(udp) = &udp {
             let (rtp, rtcp) = udp.ports();
             info!("RTP and RTCP over UDP on ports {rtp} and {rtcp}");
+        }
+        if count > 0 {
+            info!("{count} routes from {}", Path::new(&config.data_dir).display());
         }
         if config.demo {
             DemoPublisher::new(hub.clone(), DEMO_PATH, DEMO_CLIP)?.start();
@@ -86,7 +100,9 @@ impl Running {
         self.server.pause().await;
         let _ = self.hub.supervisor.send(Shutdown).await;
         let until = Instant::now() + END_WITHIN;
-        while self.hub.stats.rtsp.active() + self.hub.stats.flv.active() > 0 && Instant::now() < until {
+        let stats = &self.hub.stats;
+        let active = || stats.rtsp.active() + stats.flv.active() + stats.pulls.active();
+        while active() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         if let Ok(runtime) = self.hub.supervisor.send(GetRuntime).await

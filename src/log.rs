@@ -5,8 +5,10 @@ use env_logger::{Builder, TimestampPrecision};
 
 /// Starts logging with a level such as `info` or a filter such as `warn,ipchub=info,ipchub_actors=debug`.
 pub fn init(filter: &str) -> Result<()> {
-    // A plain level is about the hub; the libraries below it tell only what is wrong.
-    let filter = if filter.contains(['=', ',']) { filter.to_owned() } else { format!("warn,ipchub={filter}") };
+    // A plain level is about the hub; the libraries below it tell only what is wrong. The RTSP client warns of every packet
+    // that it dislikes, in several lines; the hub counts those itself.
+    let filter =
+        if filter.contains(['=', ',']) { filter.to_owned() } else { format!("warn,retina=error,ipchub={filter}") };
     Builder::new()
         .parse_filters(&filter)
         .format_timestamp(Some(TimestampPrecision::Millis))

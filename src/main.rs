@@ -15,6 +15,10 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check {
+        if let Err(error) = ipchub::routes(&config) {
+            eprintln!("ipchub: {error:#}");
+            return ExitCode::from(2);
+        }
         println!("the configuration is right");
         return ExitCode::SUCCESS;
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use actix::Addr;
 
 use crate::meter::Stats;
+use crate::route_table::RouteTable;
 use crate::rtsp::udp::UdpPorts;
 use crate::supervisor::Supervisor;
 
@@ -25,6 +26,12 @@ pub struct Settings {
     pub publisher_grace: Duration,
     /// A publisher that sends nothing for this long has vanished.
     pub publisher_timeout: Duration,
+    /// A viewer waits at most this long for a pulled source, and a connection to a camera may take this long.
+    pub pull_timeout: Duration,
+    /// A pulled source that nobody watches is closed after this.
+    pub pull_idle: Duration,
+    /// A camera that sends nothing, or no video, for this long is connected anew.
+    pub pull_stall: Duration,
     /// An RTSP session without request and without media ends after this; told to the client in `Session: ;timeout=`.
     pub session_timeout: Duration,
     /// Bytes of one access unit at most.
@@ -48,6 +55,9 @@ impl Default for Settings {
             sniff_timeout: Duration::from_secs(10),
             publisher_grace: Duration::from_secs(10),
             publisher_timeout: Duration::from_secs(30),
+            pull_timeout: Duration::from_secs(10),
+            pull_idle: Duration::from_secs(300),
+            pull_stall: Duration::from_secs(10),
             session_timeout: Duration::from_secs(60),
             max_access_unit: 8 << 20,
             max_gop_bytes: 16 << 20,
@@ -67,6 +77,8 @@ pub struct Hub {
     pub stats: Arc<Stats>,
     /// The registry.
     pub supervisor: Addr<Supervisor>,
+    /// The routes.
+    pub routes: Addr<RouteTable>,
     /// The UDP ports for RTP and RTCP, if they are open.
     pub udp: Option<Arc<UdpPorts>>,
     /// When the hub started.
@@ -97,14 +109,15 @@ struct Ids {
 }
 
 impl Hub {
-    /// A hub of that supervisor. The UDP ports are opened before, the listener after.
+    /// A hub of that supervisor and those routes. The UDP ports are opened before, the listener after.
     pub fn new(
         settings: Arc<Settings>,
         stats: Arc<Stats>,
         supervisor: Addr<Supervisor>,
+        routes: Addr<RouteTable>,
         udp: Option<Arc<UdpPorts>>,
     ) -> Self {
-        Self { settings, stats, supervisor, udp, started: Started::now(), ids: Arc::default() }
+        Self { settings, stats, supervisor, routes, udp, started: Started::now(), ids: Arc::default() }
     }
 
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.

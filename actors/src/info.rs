@@ -99,6 +99,8 @@ pub struct SourceInfo {
     pub started: Started,
     /// Bytes of media that publishers sent.
     pub bytes: AtomicU64,
+    /// 0: none.
+    publisher: AtomicU64,
     description: Mutex<Description>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
 }
@@ -115,9 +117,19 @@ impl SourceInfo {
             path,
             started: Started::now(),
             bytes: AtomicU64::new(0),
+            publisher: AtomicU64::new(0),
             description: Mutex::default(),
             consumers: Mutex::default(),
         }
+    }
+
+    /// The number of who publishes now.
+    pub fn publisher(&self) -> Option<u64> {
+        Some(self.publisher.load(Relaxed)).filter(|id| *id != 0)
+    }
+
+    pub(crate) fn set_publisher(&self, id: Option<u64>) {
+        self.publisher.store(id.unwrap_or(0), Relaxed);
     }
 
     /// What is known now.

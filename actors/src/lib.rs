@@ -7,6 +7,8 @@
 //! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`] |
 //! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, stop |
 //! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
+//! | [`route_table::RouteTable`] | process | the routes, which of them are pulled | [`messages::Open`], listing, shutdown |
+//! | [`pull::PullRoute`] | pulled path | the connection to its camera, back-off, idle timer | its camera, who waits for it, stop |
 //! | [`demo::DemoPublisher`] | process, with `--demo` | the clip | its clock |
 //!
 //! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
@@ -18,6 +20,8 @@ pub mod info;
 pub mod lane;
 pub mod messages;
 pub mod meter;
+pub mod pull;
+pub mod route_table;
 pub mod rtsp;
 pub mod source;
 pub mod supervisor;

@@ -12,6 +12,7 @@ use ipchub_media::rtp::rtcp::SenderReport;
 
 use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
+use crate::pull::status::Snapshot;
 use crate::source::Source;
 
 /// To the supervisor: the source at a path, made on the asking thread if there is none. For publishers.
@@ -43,6 +44,79 @@ pub enum ClaimError {
 pub struct Find {
     /// Canonical path.
     pub path: String,
+}
+
+/// To the supervisor: the source at a path, pulled first if a route leads there. For viewers; the answer may take
+/// `pull.timeout`.
+#[derive(Debug, Clone)]
+pub struct Open {
+    /// Canonical path.
+    pub path: String,
+    /// The same in the case that was asked for, for cameras behind a directory route.
+    pub original_path: String,
+}
+
+impl Message for Open {
+    type Result = Result<Found, OpenError>;
+}
+
+/// Why a viewer gets no source. Never shows a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum OpenError {
+    #[error("{0} is not live")]
+    NotLive(String),
+    #[error("pulling it failed: {0}")]
+    Failed(String),
+    #[error("pulling it took too long: {0}")]
+    TimedOut(String),
+    #[error("the hub pulls its {0} sources (limits.sources)")]
+    Full(usize),
+    #[error("the hub is shutting down")]
+    Closing,
+    /// It just ended; the supervisor asks again by itself.
+    #[error("it ended while it was asked for")]
+    Again,
+}
+
+/// To the route table: routes after a pattern, at most `limit`, and how many there are in all.
+#[derive(Debug, Message)]
+#[rtype(result = "RouteList")]
+pub struct ListRoutes {
+    /// Exclusive.
+    pub after: String,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Answer to [`ListRoutes`].
+#[derive(Debug, MessageResponse)]
+pub struct RouteList {
+    /// Of all routes.
+    pub total: usize,
+    /// Ordered by pattern.
+    pub routes: Vec<RouteInfo>,
+}
+
+/// To the route table: the route of a pattern; a trailing `/` matters.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<RouteInfo>")]
+pub struct FindRoute {
+    /// Canonical.
+    pub pattern: String,
+}
+
+/// A route as people see it.
+#[derive(Debug, Clone)]
+pub struct RouteInfo {
+    /// Canonical.
+    pub pattern: String,
+    /// With `***` for a password.
+    pub url: String,
+    /// Connected from the hub's start on.
+    pub keepalive: bool,
+    /// What its pulls are doing.
+    pub status: Snapshot,
 }
 
 /// A live source.
@@ -117,7 +191,7 @@ pub struct Kick {
     pub id: u32,
 }
 
-/// To the supervisor: take no new source and end all.
+/// To the supervisor: take no new source and end all. To the route table: take no new pull and end all.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Shutdown;
@@ -193,6 +267,8 @@ pub struct Unpublish {
     pub id: u64,
     /// Why.
     pub reason: String,
+    /// It tries to come back for as long as its actor lives: viewers wait without a limit in time.
+    pub comes_back: bool,
 }
 
 /// To a source: a new FLV viewer. Answered by its opening; the chunks that follow come by `try_send`.

@@ -101,6 +101,8 @@ pub struct Stats {
     pub flv: Arc<Counter>,
     /// WSP connections.
     pub wsp: Arc<Counter>,
+    /// Connections to cameras, those that are being made included.
+    pub pulls: Arc<Counter>,
     /// Connections closed because `limits.connections` was reached.
     pub refused_limit: Tally,
     /// Connections closed because their first bytes were of no known protocol, or did not come in time.

@@ -40,8 +40,10 @@ pub struct Source {
     timeline: Timeline,
     gop: Gop,
     lanes: BTreeMap<Options, FlvLane>,
-    /// Runs while there is no publisher.
+    /// Runs while there is no publisher and none has said that it comes back.
     grace: Option<SpawnHandle>,
+    /// A publisher that comes back by itself for as long as its actor lives.
+    absent: Option<Recipient<EndPublishing>>,
     trouble: Trouble,
     units: Vec<AccessUnit>,
 }
@@ -73,6 +75,7 @@ impl Source {
             gop,
             lanes: BTreeMap::new(),
             grace: None,
+            absent: None,
             trouble: Trouble::default(),
             units: Vec::new(),
         }
@@ -88,9 +91,11 @@ impl Source {
     }
 
     fn end(&mut self, reason: &str, ctx: &mut Context<Self>) {
-        if let Some(publisher) = self.publisher.take() {
-            publisher.recipient.do_send(EndPublishing { reason: reason.to_owned() });
+        let publisher = self.publisher.take().map(|publisher| publisher.recipient);
+        for publisher in publisher.into_iter().chain(self.absent.take()) {
+            publisher.do_send(EndPublishing { reason: reason.to_owned() });
         }
+        self.info.set_publisher(None);
         for lane in self.lanes.values_mut() {
             lane.end(reason);
         }
@@ -161,7 +166,11 @@ impl Actor for Source {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Whoever claimed the path publishes next; if it does not, nobody waits for it for ever.
         self.wait_for_publisher(ctx);
-        ctx.run_interval(MEASURE, |source, _| {
+        ctx.run_interval(MEASURE, |source, ctx| {
+            if source.absent.as_ref().is_some_and(|publisher| !publisher.connected()) {
+                source.absent = None;
+                source.wait_for_publisher(ctx);
+            }
             let info = Arc::clone(&source.info);
             for track in &mut source.tracks {
                 track.measure(&info, MEASURE);
@@ -181,8 +190,12 @@ impl Handler<Publish> for Source {
         if let Some(grace) = self.grace.take() {
             ctx.cancel_future(grace);
         }
+        let absent = self.absent.take();
         let Publish { id, addr, tracks, publisher } = publish;
         let path = &self.info.path;
+        if let Some(absent) = absent.filter(|absent| *absent != publisher) {
+            absent.do_send(EndPublishing { reason: format!("{addr} took over {path}") });
+        }
         if let Some(before) = self.publisher.take() {
             log::info!("{path}: {addr} takes over from {}", before.addr);
             before.recipient.do_send(EndPublishing { reason: format!("{addr} took over {path}") });
@@ -213,6 +226,7 @@ impl Handler<Publish> for Source {
         }
         track::describe(&self.info, &plain.iter().collect::<Vec<_>>());
         self.info.describe(|description| description.addr.clone_from(&addr));
+        self.info.set_publisher(Some(id));
         self.publisher = Some(Publisher { id, addr, recipient: publisher });
     }
 }
@@ -249,17 +263,22 @@ impl Handler<Unpublish> for Source {
         if self.publisher.as_ref().is_none_or(|publisher| publisher.id != gone.id) {
             return;
         }
-        self.publisher = None;
+        let publisher = self.publisher.take().map(|publisher| publisher.recipient);
+        self.info.set_publisher(None);
         self.gop.clear();
         for lane in self.lanes.values_mut() {
             lane.clear();
         }
         if self.lanes.is_empty() {
-            self.end(&gone.reason, ctx);
+            return self.end(&gone.reason, ctx);
+        }
+        self.info.describe(|description| description.addr.clear());
+        if gone.comes_back {
+            log::info!("{}: {}; its viewers wait until it is back", self.info.path, gone.reason);
+            self.absent = publisher;
         } else {
             let grace = self.hub.settings.publisher_grace.as_secs_f64();
             log::info!("{}: {}; its viewers wait {grace} s for the next publisher", self.info.path, gone.reason);
-            self.info.describe(|description| description.addr.clear());
             self.wait_for_publisher(ctx);
         }
     }

@@ -2,6 +2,7 @@
 //! sources and consumers.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,9 +12,13 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System as Machine};
 use crate::hub::Hub;
 use crate::info::SourceInfo;
 use crate::messages::{
-    Claim, ClaimError, EndSource, Find, Found, GetRuntime, Gone, Kick, List, Runtime, Shutdown, SourceList,
+    Claim, ClaimError, EndSource, Find, Found, GetRuntime, Gone, Kick, List, Open, OpenError, Runtime, Shutdown,
+    SourceList,
 };
 use crate::source::{End, Source};
+
+/// Times that a pull is asked for that ends just when it is asked.
+const OPENS: usize = 3;
 
 /// One per process.
 #[derive(Debug)]
@@ -25,7 +30,7 @@ pub struct Supervisor {
     machine: Option<Machine>,
 }
 
-/// To the supervisor, first of all: the hub that it is part of.
+/// To supervisor and route table, first of all: the hub that they are part of.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Join(pub Hub);
@@ -99,6 +104,31 @@ impl Handler<Find> for Supervisor {
 
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
         self.live(&find.path)
+    }
+}
+
+impl Handler<Open> for Supervisor {
+    type Result = ResponseFuture<Result<Found, OpenError>>;
+
+    fn handle(&mut self, open: Open, _: &mut Self::Context) -> Self::Result {
+        let live = self.live(&open.path);
+        let routes = match (&live, &self.hub) {
+            (Some(found), _) if found.info.publisher().is_some() => return Box::pin(ready(Ok(found.clone()))),
+            (_, Some(hub)) if !self.closing => hub.routes.clone(),
+            _ => return Box::pin(ready(Err(OpenError::Closing))),
+        };
+        Box::pin(async move {
+            for _ in 0..OPENS {
+                match routes.send(open.clone()).await {
+                    Ok(Err(OpenError::Again)) => {}
+                    // A source that waits for its publisher has room for viewers too.
+                    Ok(Err(OpenError::NotLive(path))) => return live.ok_or(OpenError::NotLive(path)),
+                    Ok(result) => return result,
+                    Err(_) => return Err(OpenError::Closing),
+                }
+            }
+            Err(OpenError::Again)
+        })
     }
 }
 
@@ -184,6 +214,9 @@ impl Handler<Shutdown> for Supervisor {
 
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) {
         self.closing = true;
+        if let Some(hub) = &self.hub {
+            hub.routes.do_send(Shutdown);
+        }
         for (_, found) in std::mem::take(&mut self.sources) {
             found.source.do_send(End { reason: "the hub is shutting down".into() });
         }

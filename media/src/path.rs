@@ -7,7 +7,13 @@
 /// decoding become U+FFFD. It decodes each time: what is canonical already, or was decoded by an HTTP library, must not
 /// come here again with a `%` in it.
 pub fn canonical(path: &str) -> String {
-    let mut decoded = percent_decoded(path).to_lowercase();
+    with_case(path).to_lowercase()
+}
+
+/// As [`canonical`], in the case that was asked for: a camera behind a directory route may tell `/Ch01` from `/ch01`. It
+/// has the same segments as the canonical form.
+pub fn with_case(path: &str) -> String {
+    let mut decoded = percent_decoded(path);
     decoded.retain(|c| !c.is_control());
     let trimmed = decoded.trim();
     let mut segments: Vec<&str> = Vec::new();
@@ -121,7 +127,13 @@ mod tests {
         ] {
             assert_eq!(canonical(path), expected, "{path:?}");
             assert_eq!(of_uri(path).0.trim_end_matches('/'), expected.trim_end_matches('/'), "{path:?}");
+            assert_eq!(with_case(path).split('/').count(), expected.split('/').count(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn case_can_be_kept() {
+        assert_eq!(with_case("//HR/./Door%20A/x/../Ch01/"), "/HR/Door A/Ch01/");
     }
 
     #[test]

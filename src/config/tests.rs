@@ -41,6 +41,8 @@ fn mistakes_are_named() {
         ("listen = \"x\"", &[], "listen = \"x\" is not HOST:PORT"),
         ("listen = \":99999\"", &[], "is no port"),
         ("[timeouts]\nwrite = 0", &[], "timeouts.write = 0"),
+        ("[pull]\nstall = -1", &[], "pull.stall = -1"),
+        ("", &[("IPCHUB_PULL_IDLE", "x")], "IPCHUB_PULL_IDLE"),
         ("[limits]\nsources = 0", &[], "limits.sources = 0"),
         ("[rtsp]\nudp_port = 1555", &[], "rtsp.udp_port = 1555"),
         ("log = \"loud\"", &[], "log = \"loud\""),

@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, Route, web};
+use ipchub_actors::messages::OpenError;
 use serde::Serialize;
 
 /// What went wrong with a request.
@@ -13,13 +14,19 @@ pub enum ApiError {
     NotFound(String),
     /// The hub cannot do it now.
     Unavailable(String),
+    /// The camera that it would be pulled from refuses.
+    Upstream(String),
+    /// The camera that it would be pulled from says nothing.
+    UpstreamTimeout(String),
 }
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Parameter(name, problem) => write!(f, "parameter {name}: {problem}"),
-            Self::NotFound(what) | Self::Unavailable(what) => f.write_str(what),
+            Self::NotFound(what) | Self::Unavailable(what) | Self::Upstream(what) | Self::UpstreamTimeout(what) => {
+                f.write_str(what)
+            }
         }
     }
 }
@@ -40,11 +47,25 @@ impl ResponseError for ApiError {
             Self::Parameter(..) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         answer(self.status_code(), &self.to_string())
+    }
+}
+
+impl From<OpenError> for ApiError {
+    fn from(error: OpenError) -> Self {
+        let text = error.to_string();
+        match error {
+            OpenError::NotLive(_) => Self::NotFound(text),
+            OpenError::Failed(_) => Self::Upstream(text),
+            OpenError::TimedOut(_) => Self::UpstreamTimeout(text),
+            OpenError::Full(_) | OpenError::Closing | OpenError::Again => Self::Unavailable(text),
+        }
     }
 }
 

@@ -41,6 +41,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
                     web::scope("/v1")
                         .service(web::resource("/server").get(api::server::server).default_service(error::method()))
                         .service(web::resource("/runtime").get(api::server::runtime).default_service(error::method()))
+                        .service(web::resource("/routes").get(api::routes::list).default_service(error::method()))
+                        .service(
+                            web::resource("/routes/{pattern:.*}")
+                                .get(api::routes::show)
+                                .default_service(error::method()),
+                        )
                         .service(web::resource("/streams").get(api::streams::list).default_service(error::method()))
                         .service(
                             web::resource("/streams/{path:.*}")

@@ -1,6 +1,6 @@
 //! What a URL below `/streams/` asks for.
 
-use ipchub_media::path::canonical;
+use ipchub_media::path::with_case;
 
 /// An output of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Asked {
     Flv {
         /// Canonical path of the stream.
         path: String,
+        /// The same in the case that was asked for.
+        original: String,
     },
     /// `crossdomain.xml` in any folder, for Flash players.
     CrossDomain,
@@ -18,12 +20,17 @@ pub enum Asked {
 
 /// Reads what comes after `/streams` in a URL, still percent-encoded.
 pub fn asked(rest: &str) -> Asked {
-    let path = canonical(rest);
+    let original = with_case(rest);
+    let path = original.to_lowercase();
     if path.ends_with("/crossdomain.xml") {
         return Asked::CrossDomain;
     }
     match path.strip_suffix(".flv") {
-        Some(stem) if stem.len() > 1 && !stem.ends_with('/') => Asked::Flv { path: stem.to_owned() },
+        Some(stem) if stem.len() > 1 && !stem.ends_with('/') => {
+            // The format is ASCII, so it is as long in any case.
+            let original = original[..original.len() - ".flv".len()].to_owned();
+            Asked::Flv { path: stem.to_owned(), original }
+        }
         _ => Asked::Unknown,
     }
 }
@@ -34,10 +41,10 @@ mod tests {
 
     #[test]
     fn urls() {
-        let flv = |path: &str| Asked::Flv { path: path.into() };
+        let flv = |path: &str| Asked::Flv { path: path.to_lowercase(), original: path.into() };
         for (rest, expected) in [
             ("/room/door.flv", flv("/room/door")),
-            ("/Room/DOOR.FLV", flv("/room/door")),
+            ("/Room/DOOR.FLV", flv("/Room/DOOR")),
             ("/room//./door.flv", flv("/room/door")),
             ("/room/../door.flv", flv("/door")),
             ("/room/door.main.flv", flv("/room/door.main")),

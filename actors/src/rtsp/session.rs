@@ -106,7 +106,7 @@ impl RtspSession {
         if let Some(publishing) = self.publishing.take() {
             let reason = self.reason.clone().unwrap_or_else(|| "connection closed".into());
             let reason = format!("publisher {} left: {reason}", self.link.peer);
-            publishing.source.do_send(Unpublish { id: publishing.id, reason });
+            publishing.source.do_send(Unpublish { id: publishing.id, reason, comes_back: false });
         }
     }
 
@@ -274,7 +274,11 @@ impl RtspSession {
 }
 
 /// Finds or makes the source of a path and publishes to it. A source that ends between the two is made anew.
-async fn claim_and_publish(supervisor: Addr<Supervisor>, path: String, publish: Publish) -> Result<Found, String> {
+pub(crate) async fn claim_and_publish(
+    supervisor: Addr<Supervisor>,
+    path: String,
+    publish: Publish,
+) -> Result<Found, String> {
     for _ in 0..CLAIMS {
         let claim = Claim { path: path.clone(), arbiter: Arbiter::current() };
         let found = match supervisor.send(claim).await {

@@ -9,13 +9,8 @@ use ipchub_actors::messages::{EndSource, Find, Kick, List};
 use ipchub_media::path::of_uri;
 use serde::{Deserialize, Serialize};
 
-use super::format;
+use super::{format, paging};
 use crate::error::ApiError;
-
-/// Entries of a page if the caller does not say.
-const PAGE: usize = 20;
-/// Entries of a page at most.
-const MAX_PAGE: usize = 1000;
 
 /// The query of all calls here, as text: each call says itself what is wrong with a value.
 #[derive(Debug, Deserialize)]
@@ -167,13 +162,7 @@ fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
 
 /// `GET /streams`
 pub async fn list(query: web::Query<StreamsQuery>, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
-    let limit = match query.page_size.as_deref() {
-        None => PAGE,
-        Some(text) => {
-            let problem = || ApiError::Parameter("page_size", format!("{text:?} is no number from 1 to {MAX_PAGE}"));
-            text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(problem)?
-        }
-    };
+    let limit = paging::size(query.page_size.as_deref())?;
     let after = query.page_token.clone().unwrap_or_default();
     // One more than asked for tells whether this is the last page.
     let mut found = hub.supervisor.send(List { after, limit: limit + 1 }).await?;

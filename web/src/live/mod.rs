@@ -10,7 +10,7 @@ use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use ipchub_actors::Hub;
-use ipchub_actors::messages::{Find, Found};
+use ipchub_actors::messages::{Found, Open};
 use ipchub_actors::viewer::{Framing, Start, Viewer};
 use ipchub_media::flv::{Hevc, Options};
 use serde::Deserialize;
@@ -53,8 +53,8 @@ pub async fn live(
     hub: web::Data<Hub>,
 ) -> Result<HttpResponse, ApiError> {
     drop(payload);
-    let path = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
-        Asked::Flv { path } => path,
+    let (path, original_path) = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
+        Asked::Flv { path, original } => (path, original),
         Asked::CrossDomain => return Ok(page::crossdomain().await),
         Asked::Unknown => {
             let error = format!("{} names no output: <path>.flv is one", request.path());
@@ -62,8 +62,7 @@ pub async fn live(
         }
     };
     let options = query.map(|query| query.into_inner()).unwrap_or_default().options()?;
-    let found = hub.supervisor.send(Find { path: path.clone() }).await?;
-    let found = found.ok_or_else(|| ApiError::NotFound(format!("{path} is not live")))?;
+    let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
     if let Some(reason) = found.info.description().no_flv {
         return Err(ApiError::NotFound(format!("{path} cannot be sent as FLV: {reason}")));
     }

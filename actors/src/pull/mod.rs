@@ -1,0 +1,10 @@
+//! Sources that the hub fetches itself: one [`route::PullRoute`] for each path that is or was asked for.
+
+mod backoff;
+mod ingest;
+pub mod route;
+mod rtsp_client;
+pub mod status;
+pub mod target;
+
+pub use route::PullRoute;

@@ -7,56 +7,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use camera::routes::{hub, route, wait_state, watch};
 use camera::{Camera, Challenge, Login, Script};
-use support::hub::Hub;
 use support::json::Json;
-use support::viewer::{End, Recording, Viewer, Way};
-use support::{SOON, ffmpeg, flv, http, temporary, wait_for, wait_until};
-
-/// Odd enough to need encoding in a URL; `%`, `:`, `@`, `/` and a space.
-const PASSWORD: &str = "p@ss:w/o rd%41#";
-const ENCODED: &str = "p%40ss%3Aw%2Fo%20rd%2541%23";
-
-/// A hub with routes: pattern, URL, keepalive.
-fn hub(name: &str, routes: &[(&str, String, bool)], environment: &[(&str, &str)]) -> Hub {
-    let folder = temporary(&format!("pull_{name}"));
-    std::fs::create_dir_all(&folder).expect("a folder can be made");
-    let entry = |(pattern, url, keepalive): &(&str, String, bool)| {
-        let keepalive = if *keepalive { ", \"keepalive\": true" } else { "" };
-        format!("\t{{\"pattern\": \"{pattern}\", \"url\": \"{url}\"{keepalive}}}")
-    };
-    let entries: Vec<_> = routes.iter().map(entry).collect();
-    let text = format!("\u{feff}[\n{}\n]\n", entries.join(",\n"));
-    std::fs::write(folder.join("routetable.json"), text).expect("a file can be written");
-    Hub::start(environment, &["--data-dir", folder.to_str().expect("a name of our own")])
-}
-
-fn route(hub: &Hub, pattern: &str) -> Json {
-    hub.json(&format!("/api/v1/routes{pattern}"))
-}
-
-fn wait_state(hub: &Hub, pattern: &str, state: &str) -> Json {
-    wait_for(SOON, &format!("{pattern} is {state}"), || {
-        let route = route(hub, pattern);
-        (route.text("status/state") == state).then_some(route)
-    })
-}
-
-/// Nothing that the hub says or shows may hold a password.
-fn check_secrecy(hub: &Hub) {
-    let shown = [http::get(hub.address(), "/api/v1/routes").text(), http::get(hub.address(), "/api/v1/streams").text()];
-    for text in hub.log().iter().chain(&shown) {
-        assert!(!text.contains(PASSWORD) && !text.contains(ENCODED), "the password is in {text:?}");
-    }
-}
-
-fn watch(hub: &Hub, path: &str, pictures: usize) -> Recording {
-    let viewer = Viewer::record(hub, Way::Http, path);
-    viewer.wait_pictures(SOON, pictures);
-    let seen = viewer.finish();
-    flv::check(&seen.tags);
-    seen
-}
+use support::viewer::{End, Viewer, Way};
+use support::{SOON, ffmpeg, flv, http, temporary, wait_until};
 
 #[test]
 fn the_first_viewer_starts_it_and_it_closes_when_nobody_watches() {
@@ -139,7 +94,7 @@ fn viewers_stay_while_the_camera_is_away() {
 
 #[test]
 fn a_wrong_password_is_told_and_not_tried_again_and_again() {
-    let login = Login { user: "admin", password: PASSWORD, challenge: Challenge::Md5 };
+    let login = Login { user: "admin", password: "right", challenge: Challenge::Md5 };
     let camera = Camera::start(Script { login: Some(login), ..Script::default() });
     let routes = [
         ("/wrong", camera.url("admin:nope@", "/live"), false),
@@ -166,42 +121,6 @@ fn a_wrong_password_is_told_and_not_tried_again_and_again() {
 }
 
 #[test]
-fn logins_of_every_kind() {
-    for (n, challenge) in [
-        Challenge::Basic,
-        Challenge::Md5,
-        Challenge::Md5Qop,
-        Challenge::Sha256Qop,
-        Challenge::BasicAndMd5,
-        Challenge::Md5AndSha256,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let login = Login { user: "ad min", password: PASSWORD, challenge };
-        let camera = Camera::start(Script { login: Some(login), ..Script::default() });
-        let url = camera.url(&format!("ad%20min:{ENCODED}@"), "/live");
-        let hub = hub(&format!("login{n}"), &[("/door", url, false)], &[("IPCHUB_LOG", "debug")]);
-        let viewer = Viewer::open(&hub, Way::Http, "/door.flv", false);
-        let viewer = viewer.unwrap_or_else(|error| panic!("{challenge:?}: {error}, {:?}", route(&hub, "/door")));
-        viewer.wait_pictures(SOON, 2);
-        assert_eq!((camera.connections(), camera.refused()), (1, 0), "{challenge:?}");
-        let stream = hub.stream("/door").expect("it is live");
-        assert_eq!(stream.text("addr"), &camera.url("", "")["rtsp://".len()..]);
-        check_secrecy(&hub);
-    }
-}
-
-#[test]
-fn a_nonce_may_run_out_between_requests() {
-    let login = Login { user: "admin", password: PASSWORD, challenge: Challenge::Md5Qop };
-    let camera = Camera::start(Script { login: Some(login), stale_nonce: true, ..Script::default() });
-    let hub = hub("nonce", &[("/door", camera.url(&format!("admin:{ENCODED}@"), "/live"), false)], &[]);
-    watch(&hub, "/door.flv", 2);
-    assert_eq!(camera.plays(), 1);
-}
-
-#[test]
 fn a_camera_that_stalls_is_connected_anew() {
     let stalls = Camera::start(Script { stalls_after: Some(30), ..Script::default() });
     let video = Camera::start(Script { video_stalls_after: Some(30), ..Script::default() });
@@ -213,20 +132,6 @@ fn a_camera_that_stalls_is_connected_anew() {
     hub.wait_log(&["/all", "sent nothing for 1.5 s"]);
     hub.wait_log(&["/video", "sent no video for 1.5 s"]);
     assert!(route(&hub, "/video").text("status/error").contains("no video"));
-}
-
-#[test]
-fn a_silent_camera_is_given_up() {
-    for method in ["DESCRIBE", "SETUP", "PLAY"] {
-        let camera = Camera::start(Script { silent_after: Some(method), ..Script::default() });
-        let url = camera.url("", "/live");
-        let hub = hub(&format!("silent_{method}"), &[("/door", url, false)], &[("IPCHUB_PULL_TIMEOUT", "1")]);
-        let begin = Instant::now();
-        let answer = http::get(hub.address(), "/streams/door.flv");
-        assert_eq!(answer.status, 504, "{}", answer.text());
-        assert!(answer.text().contains("within 1 s"), "{}", answer.text());
-        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
-    }
 }
 
 #[test]
@@ -248,6 +153,44 @@ fn keepalive_connects_at_the_start_and_stays() {
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(camera.requests().last().is_some_and(|last| last.starts_with("TEARDOWN")), "{:?}", camera.requests());
     assert!(hub.log().iter().all(|line| !line.contains("panicked")), "{:?}", hub.log());
+}
+
+#[test]
+fn a_second_signal_ends_the_hub_at_once() {
+    let cameras = [Script::default(), Script { silent_after: Some("SETUP"), ..Script::default() }].map(Camera::start);
+    let routes = [("/live", cameras[0].url("", "/live"), true), ("/tried", cameras[1].url("", "/live"), true)];
+    let mut hub = hub("signals", &routes, &[]);
+    wait_state(&hub, "/live", "live");
+    hub.signal("TERM");
+    hub.wait_log(&["SIGTERM"]);
+    hub.terminate(SOON);
+    assert!(hub.log().iter().all(|line| !line.contains("panicked")), "{:?}", hub.log());
+}
+
+#[test]
+fn viewers_that_leave_stop_the_tries() {
+    let camera = Camera::start(Script::default());
+    let hub = hub("leave", &[("/door", camera.url("", "/live"), false)], &[]);
+    let viewer = Viewer::watch(&hub, Way::Http, "/door.flv");
+    viewer.wait_pictures(SOON, 5);
+    camera.kill();
+    wait_state(&hub, "/door", "waiting");
+    drop(viewer);
+    wait_state(&hub, "/door", "idle");
+    assert!(wait_until(SOON, || hub.stream("/door").is_none()), "the source waits for nobody");
+}
+
+#[test]
+fn the_administrator_ends_it() {
+    let camera = Camera::start(Script::default());
+    let hub = hub("ended", &[("/door", camera.url("", "/live"), false)], &[]);
+    let viewer = Viewer::watch(&hub, Way::WebSocket, "/door.flv");
+    viewer.wait_pictures(SOON, 5);
+    assert_eq!(http::delete(hub.address(), "/api/v1/streams/door").status, 200);
+    assert!(matches!(viewer.wait_end(SOON), End::Close { .. }));
+    wait_state(&hub, "/door", "idle");
+    // Whoever asks again gets it again.
+    watch(&hub, "/door.flv", 1);
 }
 
 #[test]
@@ -274,34 +217,6 @@ fn a_directory_keeps_the_case_of_what_is_asked_for() {
     assert_eq!(route(&hub, "/hr/").text("status/state"), "live");
     assert_eq!(http::get(hub.address(), "/streams/other/x.flv").status, 404);
     assert_eq!(http::get(hub.address(), "/api/v1/routes/hr").status, 404);
-}
-
-#[test]
-fn odd_cameras() {
-    for (name, script) in [
-        ("no_sprop", Script { sprop: false, ..Script::default() }),
-        ("anjvision_base", Script { base_without_scheme: true, ..Script::default() }),
-        ("escam_channels", Script { other_channels: true, ..Script::default() }),
-        ("reolink_strangers", Script { strangers: true, ..Script::default() }),
-        ("cvlc_udp_only", Script { refuses_tcp: true, ..Script::default() }),
-    ] {
-        let camera = Camera::start(script);
-        let hub = hub(name, &[("/door", camera.url("", "/live"), false)], &[]);
-        let seen = watch(&hub, "/door.flv", 60);
-        flv::check_no_gap(&seen.tags, 40);
-        assert_eq!(flv::metadata_size(&seen.tags), Some((640.0, 360.0)), "{name}");
-        assert_eq!((camera.connections(), camera.plays()), (1, 1), "{name}");
-    }
-}
-
-#[test]
-fn udp_where_the_route_says_so() {
-    let camera = Camera::start(Script::default());
-    let hub = hub("udp", &[("/door", camera.url("", "/live?transport=udp&x=1"), false)], &[]);
-    watch(&hub, "/door.flv", 30);
-    let requests = camera.requests();
-    assert_eq!(requests[0], format!("DESCRIBE {}", camera.url("", "/live?x=1")));
-    assert!(requests.iter().all(|request| !request.contains("transport")), "{requests:?}");
 }
 
 #[test]

@@ -232,6 +232,23 @@ fn a_publisher_may_take_the_path_and_give_it_back() {
 }
 
 #[test]
+fn what_never_was_there_is_not_tried_for_ever() {
+    let camera = Camera::start(Script::default());
+    let hub = hub("below", &[("/hr/", camera.url("", "/live"), true)], &[]);
+    camera.kill();
+    assert_eq!(http::get(hub.address(), "/streams/hr/nothing.flv").status, 502);
+    wait_state(&hub, "/hr/", "idle");
+    camera.restart();
+    watch(&hub, "/hr/door.flv", 1);
+    camera.kill();
+    wait_state(&hub, "/hr/", "waiting");
+    camera.restart();
+    // Nobody watches, but it was there.
+    wait_state(&hub, "/hr/", "live");
+    assert!(camera.requests().iter().all(|request| !request.contains("nothing")));
+}
+
+#[test]
 fn a_broken_table_stops_the_start() {
     let folder = temporary("pull_broken");
     std::fs::create_dir_all(&folder).expect("a folder can be made");

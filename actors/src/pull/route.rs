@@ -42,7 +42,7 @@ pub struct PullRoute {
     hub: Hub,
     path: String,
     target: Target,
-    keepalive: bool,
+    keep: Keep,
     status: Arc<PullStatus>,
     state: State,
     backoff: Backoff,
@@ -53,6 +53,20 @@ pub struct PullRoute {
     wanted: Instant,
     /// Since it was idle.
     tried: bool,
+    /// It was live once.
+    proven: bool,
+}
+
+/// When a pull is connected though nobody watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Never for long.
+    WhileWatched,
+    /// From the first success on: below a directory with `keepalive` anybody can ask for anything, and only what is there
+    /// may be tried for ever.
+    OnceLive,
+    /// From the hub's start on.
+    Always,
 }
 
 type Waiting = oneshot::Sender<Result<Found, OpenError>>;
@@ -104,12 +118,12 @@ pub(crate) struct Retire {
 
 impl PullRoute {
     /// A pull of `target` as `path`, still idle.
-    pub fn new(hub: Hub, path: String, target: Target, keepalive: bool, status: Arc<PullStatus>) -> Self {
+    pub fn new(hub: Hub, path: String, target: Target, keep: Keep, status: Arc<PullStatus>) -> Self {
         Self {
             hub,
             path,
             target,
-            keepalive,
+            keep,
             status,
             state: State::Idle,
             backoff: Backoff::default(),
@@ -117,7 +131,12 @@ impl PullRoute {
             found: None,
             wanted: Instant::now(),
             tried: false,
+            proven: false,
         }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.keep == Keep::Always || self.keep == Keep::OnceLive && self.proven
     }
 
     /// Viewers of the source that it published to.
@@ -128,7 +147,7 @@ impl PullRoute {
 
     fn is_wanted(&mut self) -> bool {
         self.waiting.retain(|waiting| !waiting.is_closed());
-        self.keepalive || !self.waiting.is_empty() || self.viewers() > 0
+        self.is_kept() || !self.waiting.is_empty() || self.viewers() > 0
     }
 
     fn set(&mut self, state: State) {
@@ -184,6 +203,7 @@ impl PullRoute {
         }
         let ingest = Ingest::new(place, &tracks, Arc::clone(&self.hub.stats));
         self.found = Some(found.clone());
+        self.proven = true;
         self.wanted = Instant::now();
         self.answer(&Ok(found.clone()));
         self.set(State::Live(Box::new(Live { id, camera, ingest, found, since: Instant::now(), counted })));
@@ -233,7 +253,7 @@ impl PullRoute {
     /// The path is another publisher's now, or the administrator ended it.
     fn stand_aside(&mut self, reason: &str, ctx: &mut Context<Self>) {
         self.found = None;
-        if self.keepalive {
+        if self.is_kept() {
             self.status.set_error(reason);
             self.wait(LONGEST, ctx);
         } else {
@@ -254,7 +274,7 @@ impl Actor for PullRoute {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK.min(self.hub.settings.pull_stall / 4), Self::tick);
-        if self.keepalive {
+        if self.is_kept() {
             self.connect(ctx);
         }
     }

@@ -11,7 +11,7 @@ use super::Routes;
 use crate::hub::Hub;
 use crate::messages::{FindRoute, Found, ListRoutes, Open, OpenError, RouteInfo, RouteList, Shutdown};
 use crate::pull::PullRoute;
-use crate::pull::route::{Await, Retire, Stop};
+use crate::pull::route::{Await, Keep, Retire, Stop};
 use crate::pull::status::{PullStatus, Snapshot};
 use crate::supervisor::Join;
 
@@ -73,7 +73,12 @@ impl RouteTable {
         }
         let hub = self.hub.clone().filter(|_| !self.closing).ok_or(OpenError::Closing)?;
         let found = self.routes.find(path, cased).ok_or_else(|| OpenError::NotLive(path.to_owned()))?;
-        let (pattern, keepalive, target) = (found.route.pattern.clone(), found.route.keepalive, found.target);
+        let (pattern, target) = (found.route.pattern.clone(), found.target);
+        let keep = match (found.route.keepalive, found.route.is_directory()) {
+            (false, _) => Keep::WhileWatched,
+            (true, true) => Keep::OnceLive,
+            (true, false) => Keep::Always,
+        };
         // Idle ones go after a minute: a crowd that tries out paths below a directory must not fill the memory.
         if self.pulls.len() >= hub.settings.max_sources {
             return Err(OpenError::Full(hub.settings.max_sources));
@@ -81,7 +86,7 @@ impl RouteTable {
         let status = Arc::new(PullStatus::default());
         let (name, shared) = (path.to_owned(), Arc::clone(&status));
         let address =
-            PullRoute::start_in_arbiter(&self.arbiter(), move |_| PullRoute::new(hub, name, target, keepalive, shared));
+            PullRoute::start_in_arbiter(&self.arbiter(), move |_| PullRoute::new(hub, name, target, keep, shared));
         self.pulls.insert(path.to_owned(), Pull { pattern, address: address.clone(), status });
         Ok(address)
     }

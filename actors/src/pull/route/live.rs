@@ -85,7 +85,7 @@ impl PullRoute {
                     self.status.set_error("");
                 }
                 let idle = self.hub.settings.pull_idle;
-                if !self.keepalive && unwanted >= idle {
+                if !self.is_kept() && unwanted >= idle {
                     let reason = format!("nobody watched for {} s", idle.as_secs_f64());
                     log::info!("{}: no longer pulled from {}: {reason}", self.path, self.target.address());
                     self.close(&reason, false);

@@ -18,6 +18,7 @@ pub mod info;
 pub mod lane;
 pub mod messages;
 pub mod meter;
+pub mod rtp_lane;
 pub mod rtsp;
 pub mod source;
 pub mod supervisor;

@@ -38,9 +38,9 @@ fn mistakes_are_named() {
     for (text, variables, expected) in [
         ("listen = 5", &[][..], "line 1"),
         ("\n\nlissten = \":1\"", &[], "line 3"),
-        ("listen = \"x\"", &[], "listen = \"x\" is not HOST:PORT"),
+        ("listen = \"x\"", &[], "it is not HOST:PORT"),
         ("listen = \":99999\"", &[], "is no port"),
-        ("[timeouts]\nwrite = 0", &[], "timeouts.write = 0"),
+        ("[timeouts]\nwrite = 0", &[], "line 2: timeouts.write = 0"),
         ("[limits]\nsources = 0", &[], "limits.sources = 0"),
         ("[rtsp]\nudp_port = 1555", &[], "rtsp.udp_port = 1555"),
         ("log = \"loud\"", &[], "log = \"loud\""),

@@ -27,8 +27,10 @@ use crate::supervisor::Supervisor;
 const READ_BUFFER: usize = 64 << 10;
 /// A read with less room than this would cut a packet in two for nothing.
 const MIN_READ: usize = 4 << 10;
-/// How often timeouts are checked and receiver reports are sent (RFC 3550, section 6.2, asks for 5 s).
-const TICK: Duration = Duration::from_secs(5);
+/// How often receiver reports are sent (RFC 3550, section 6.2).
+const REPORTS: Duration = Duration::from_secs(5);
+/// Timeouts are checked this often, or more often where they are short.
+const TICK: Duration = Duration::from_secs(1);
 /// Tries to publish to a source that is just ending.
 const CLAIMS: usize = 3;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
@@ -279,7 +281,7 @@ impl RtspSession {
         self.buffer.reserve(READ_BUFFER);
     }
 
-    fn tick(&mut self, ctx: &mut Context<Self>) {
+    fn check_silence(&mut self, ctx: &mut Context<Self>) {
         let silent = self.heard.elapsed();
         let limit = match &self.publishing {
             Some(_) => self.hub.settings.publisher_timeout,
@@ -288,8 +290,11 @@ impl RtspSession {
         // A player over TCP that takes what it is sent is alive; one over UDP must say so.
         let sent_to = self.playing.as_ref().is_some_and(|playing| !playing.is_udp());
         if silent > limit && !sent_to {
-            return self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
+            self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
         }
+    }
+
+    fn report(&mut self, ctx: &mut Context<Self>) {
         let now = self.now();
         let Some(publishing) = &mut self.publishing else { return };
         let mut interleaved = Vec::new();
@@ -343,7 +348,9 @@ impl Actor for RtspSession {
     fn started(&mut self, ctx: &mut Self::Context) {
         log::debug!("{}: RTSP connection", self.link.peer);
         ctx.spawn(Listen);
-        ctx.run_interval(TICK, Self::tick);
+        let settings = &self.hub.settings;
+        ctx.run_interval(TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4), Self::check_silence);
+        ctx.run_interval(REPORTS, Self::report);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -120,12 +120,14 @@ pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
     reasons.iter().all(Option::is_some).then(|| reasons.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
+/// The codec's name, or what the publisher calls it.
+pub(super) fn name(track: &Track) -> String {
+    if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
+}
+
 /// Writes what is known of the tracks into the source's description; measured rates stay.
 pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
     let first = |kind| tracks.iter().copied().find(|track| track.kind == kind);
-    let name = |track: &Track| {
-        if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
-    };
     info.describe(|description| {
         description.codecs = tracks.iter().map(|track| (track.codec, name(track))).collect();
         description.no_flv = no_flv(tracks);

@@ -4,8 +4,8 @@
 //! | actor | one per | owns | hears |
 //! |---|---|---|---|
 //! | [`supervisor::Supervisor`] | process | which source is at which path | [`messages::Claim`], [`messages::Find`], listing, kick, shutdown |
-//! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`] |
-//! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, stop |
+//! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`], [`messages::SubscribeRtp`] |
+//! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, [`rtp_lane::RtpChunk`] when it plays, stop |
 //! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
 //! | [`demo::DemoPublisher`] | process, with `--demo` | the clip | its clock |
 //!
@@ -18,6 +18,7 @@ pub mod info;
 pub mod lane;
 pub mod messages;
 pub mod meter;
+pub mod rtp_lane;
 pub mod rtsp;
 pub mod source;
 pub mod supervisor;

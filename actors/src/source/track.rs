@@ -23,6 +23,8 @@ pub(super) struct SourceTrack {
     pub(super) rate: Rate,
     times: DecodeTimes,
     last: Option<i64>,
+    /// RTP time and timeline's time of the latest packet.
+    placed: Option<(u32, i64)>,
     measuring: bool,
 }
 
@@ -35,7 +37,7 @@ impl SourceTrack {
         if let Some(nanos) = after {
             times.stay_above((i128::from(nanos) * i128::from(track.clock_rate) / 1_000_000_000) as i64 + 1);
         }
-        Self { track, depacketizer, rate: Rate::default(), times, last: None, measuring: false }
+        Self { track, depacketizer, rate: Rate::default(), times, last: None, placed: None, measuring: false }
     }
 
     pub(super) fn set_parameters(&mut self, parameters: &Parameters) {
@@ -45,6 +47,14 @@ impl SourceTrack {
         if before != now {
             self.times.restart(now.0, now.1);
         }
+    }
+
+    /// Notes a packet's time. Returns the one of the packet before that had another.
+    pub(super) fn place(&mut self, timestamp: u32, pts: i64) -> Option<(u32, i64)> {
+        if self.placed.is_some_and(|(placed, _)| placed == timestamp) {
+            return self.placed;
+        }
+        self.placed.replace((timestamp, pts))
     }
 
     pub(super) fn decode_time(&mut self, pts: i64) -> i64 {

@@ -22,7 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(90);
 fn play(hub: &Hub, path: &str, transport: &str) -> Process {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error", "-xerror", "-rtsp_transport", transport]);
-    command.args(["-i", &hub.url("rtsp", path), "-t", LENGTH, "-f", "null", "-"]);
+    command.args(["-i", &hub.url("rtsp", path), "-t", LENGTH, "-fps_mode", "passthrough"]);
+    command.args(["-enc_time_base", "-1", "-f", "null", "-"]);
     Process::start(command)
 }
 

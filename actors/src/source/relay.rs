@@ -35,7 +35,10 @@ pub(crate) struct Relay {
     pub(crate) octets: u32,
     /// Packets are gathered until their access unit ends.
     waits: bool,
+    /// An access unit that is larger is relayed in parts.
+    max_bytes: usize,
     pending: Vec<Packet>,
+    pending_bytes: usize,
     /// As the publisher sent it.
     pending_timestamp: u32,
     pending_pts: i64,
@@ -43,7 +46,8 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(track: &Track) -> Self {
+    /// `max_bytes`: of one unit.
+    pub(crate) fn new(track: &Track, max_bytes: usize) -> Self {
         let random = random_u64();
         Self {
             ssrc: random as u32,
@@ -53,7 +57,9 @@ impl Relay {
             packets: 0,
             octets: 0,
             waits: waits(track),
+            max_bytes,
             pending: Vec::new(),
+            pending_bytes: 0,
             pending_timestamp: 0,
             pending_pts: 0,
             inject: None,
@@ -64,6 +70,7 @@ impl Relay {
     /// from now on: this publisher may have said them in its SDP only.
     pub(crate) fn restart(&mut self, parameters: Option<&Parameters>) {
         self.pending.clear();
+        self.pending_bytes = 0;
         // A gap, so that a viewer's decoder knows that what comes does not follow what was.
         self.sequence = self.sequence.wrapping_add(1);
         if let Some(parameters) = parameters {
@@ -99,6 +106,7 @@ impl Relay {
             self.sequence = self.sequence.wrapping_add(1);
         }
         (self.pending_timestamp, self.pending_pts) = (packet.timestamp, pts);
+        self.pending_bytes += packet.payload.len();
         self.pending.push(Packet {
             payload_type: self.payload_type,
             sequence: self.sequence,
@@ -109,7 +117,8 @@ impl Relay {
         self.sequence = self.sequence.wrapping_add(1);
         let ended = key(packet.timestamp);
         // A marker alone does not end it: some cameras set it on parameter sets (TP-Link TC70, Reolink Duo 2).
-        if !self.waits || ended.is_some() || self.pending.len() >= MAX_PACKETS {
+        let full = self.pending.len() >= MAX_PACKETS || self.pending_bytes >= self.max_bytes;
+        if !self.waits || ended.is_some() || full {
             self.flush(track, ended.unwrap_or(!self.waits), out);
         }
     }
@@ -138,6 +147,7 @@ impl Relay {
             });
             packets = injected.chain(packets).collect();
         }
+        self.pending_bytes = 0;
         let bytes = packets.iter().map(|packet| packet.payload.len()).sum();
         self.packets = self.packets.wrapping_add(packets.len() as u32);
         self.octets = self.octets.wrapping_add(bytes as u32);

@@ -61,7 +61,8 @@ impl Source {
             if let Some(mut lane) = self.rtp_lane.take() {
                 lane.end("the publisher's tracks are other ones now", &self.relays);
             }
-            self.relays = now.iter().map(Relay::new).collect();
+            let max_bytes = self.hub.settings.max_access_unit;
+            self.relays = now.iter().map(|track| Relay::new(track, max_bytes)).collect();
         } else {
             for (relay, track) in self.relays.iter_mut().zip(now) {
                 relay.restart(track.parameters.as_ref());

@@ -6,10 +6,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, bail};
 use ipchub_actors::Settings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+/// Errors of the layers, with their way down.
+type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 
 /// The file that is read if none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -141,24 +144,31 @@ impl Default for Pull {
     }
 }
 
+/// A value that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}: {problem}")]
+pub struct Wrong {
+    key: String,
+    value: String,
+    problem: String,
+}
+
+fn wrong(key: &str, value: impl ToString, problem: impl Into<String>) -> Wrong {
+    Wrong { key: key.into(), value: value.to_string(), problem: problem.into() }
+}
+
 impl Config {
-    /// What the actors are given. Errors name the key.
-    pub fn settings(&self) -> Result<Settings> {
-        let time = |key: &str, seconds: f64| {
-            ensure!(
-                seconds > 0.0 && seconds <= MAX_SECONDS,
-                "{key} = {seconds}: it must be above 0 and at most {MAX_SECONDS} s"
-            );
-            Ok(Duration::from_secs_f64(seconds))
+    /// What the actors are given.
+    pub fn settings(&self) -> Result<Settings, Wrong> {
+        let time = |key: &str, seconds: f64| match seconds {
+            seconds if seconds > 0.0 && seconds <= MAX_SECONDS => Ok(Duration::from_secs_f64(seconds)),
+            _ => Err(wrong(key, seconds, format!("it must be above 0 and at most {MAX_SECONDS} s"))),
         };
-        let count = |key: &str, n: usize| {
-            ensure!(n > 0, "limits.{key} = 0: it must be 1 or more");
-            Ok(n)
-        };
+        let count = |key: &str, n: usize| if n > 0 { Ok(n) } else { Err(wrong(key, n, "it must be 1 or more")) };
         let (timeouts, limits, pull) = (&self.timeouts, &self.limits, &self.pull);
         Ok(Settings {
-            max_connections: count("connections", limits.connections)?,
-            max_sources: count("sources", limits.sources)?,
+            max_connections: count("limits.connections", limits.connections)?,
+            max_sources: count("limits.sources", limits.sources)?,
             write_timeout: time("timeouts.write", timeouts.write)?,
             sniff_timeout: time("timeouts.sniff", timeouts.sniff)?,
             publisher_grace: time("timeouts.publisher_grace", timeouts.publisher_grace)?,
@@ -167,41 +177,55 @@ impl Config {
             pull_timeout: time("pull.timeout", pull.timeout)?,
             pull_idle: time("pull.idle", pull.idle)?,
             pull_stall: time("pull.stall", pull.stall)?,
-            max_access_unit: count("frame_bytes", limits.frame_bytes)?,
-            max_gop_bytes: count("gop_bytes", limits.gop_bytes)?,
-            max_gop_frames: count("gop_frames", limits.gop_frames)?,
-            viewer_queue: count("viewer_queue", limits.viewer_queue)?,
-            viewer_unsent: count("viewer_unsent_bytes", limits.viewer_unsent_bytes as usize)? as u32,
+            max_access_unit: count("limits.frame_bytes", limits.frame_bytes)?,
+            max_gop_bytes: count("limits.gop_bytes", limits.gop_bytes)?,
+            max_gop_frames: count("limits.gop_frames", limits.gop_frames)?,
+            viewer_queue: count("limits.viewer_queue", limits.viewer_queue)?,
+            viewer_unsent: count("limits.viewer_unsent_bytes", limits.viewer_unsent_bytes as usize)? as u32,
         })
     }
 
     /// The addresses that `listen` names, the preferred one first.
-    pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>, Wrong> {
         let listen = self.listen.trim();
+        let wrong = |problem: String| wrong("listen", format!("{listen:?}"), problem);
         if let Some(port) = listen.strip_prefix(':') {
-            let port = port.parse().with_context(|| format!("listen = {listen:?}: {port:?} is no port"))?;
+            let port = port.parse().map_err(|_| wrong(format!("{port:?} is no port")))?;
             // The first takes IPv4 too; the second is for machines without IPv6.
             return Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]);
         }
-        let addresses: Vec<_> = listen
-            .to_socket_addrs()
-            .with_context(|| format!("listen = {listen:?} is not HOST:PORT or :PORT"))?
-            .collect();
-        ensure!(!addresses.is_empty(), "listen = {listen:?} names no address");
-        Ok(addresses)
+        let found =
+            listen.to_socket_addrs().map_err(|error| wrong(format!("it is not HOST:PORT or :PORT ({error})")))?;
+        let addresses: Vec<_> = found.collect();
+        if addresses.is_empty() { Err(wrong("it names no address".into())) } else { Ok(addresses) }
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<(), Wrong> {
         self.settings()?;
         self.addresses()?;
-        ensure!(crate::log::is_filter(&self.log), "log = {:?} is no level and no filter", self.log);
+        if !crate::log::is_filter(&self.log) {
+            return Err(wrong("log", format!("{:?}", self.log), "it is no level and no filter"));
+        }
         let port = self.rtsp.udp_port;
-        ensure!(
-            (-1..=65_534).contains(&port) && (port < 0 || port % 2 == 0),
-            "rtsp.udp_port = {port}: it must be even, 0 (any) or -1 (none)"
-        );
+        if !(-1..=65_534).contains(&port) || (port > 0 && port % 2 != 0) {
+            return Err(wrong("rtsp.udp_port", port, "it must be even, 0 (any) or -1 (none)"));
+        }
         Ok(())
     }
+}
+
+/// The line of a key in a file of ours, counted from 1.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let (section, name) = key.split_once('.').unwrap_or(("", key));
+    let mut here = "";
+    text.lines().enumerate().find_map(|(n, line)| {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            here = header.split(']').next().unwrap_or_default().trim();
+        }
+        let found = here == section && line.split_once('=').is_some_and(|(left, _)| left.trim() == name);
+        found.then_some(n + 1)
+    })
 }
 
 /// The layers that make a configuration.
@@ -250,7 +274,10 @@ impl Layers {
             Some((path, text)) => {
                 // The whole is read here, so that an error has its line; the layers over it cannot be wrong in form.
                 let config: Config = toml::from_str(text).with_context(|| format!("in {}", path.display()))?;
-                config.check().with_context(|| format!("in {}", path.display()))?;
+                config.check().map_err(|error| {
+                    let line = line_of(text, &error.key).map_or_else(String::new, |line| format!(", line {line}"));
+                    anyhow::Error::new(error).context(format!("in {}{line}", path.display()))
+                })?;
                 text.parse().with_context(|| format!("in {}", path.display()))?
             }
         };

@@ -2,6 +2,7 @@
 //! accepted them.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -75,14 +76,16 @@ pub(crate) fn serve(listener: TcpListener, workers: usize, hub: &Hub) -> Result<
                 let hub = hub.clone();
                 async move {
                     let http = Rc::new(ipchub_web::service(hub.clone()).new_service(()).await?);
-                    let trouble = Rc::new(RefCell::new(Trouble::default()));
+                    // One for each kind: a flood of one must not hide another.
+                    let trouble = Rc::new(RefCell::new(HashMap::<_, Trouble>::new()));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
                         let (hub, http, trouble) = (hub.clone(), Rc::clone(&http), Rc::clone(&trouble));
                         async move {
                             let peer = stream.peer_addr();
                             if let Err(refusal) = accept(stream, &hub, &*http).await {
                                 let peer = peer.map_or_else(|_| "a peer that left".into(), |peer| peer.to_string());
-                                trouble.borrow_mut().warn(&peer, &refusal);
+                                let mut troubles = trouble.borrow_mut();
+                                troubles.entry(refusal.kind()).or_default().warn(&peer, &refusal);
                             }
                             Ok::<_, ()>(())
                         }
@@ -97,41 +100,62 @@ pub(crate) fn serve(listener: TcpListener, workers: usize, hub: &Hub) -> Result<
     Ok(handle)
 }
 
-async fn accept<S>(stream: TcpStream, hub: &Hub, http: &S) -> Result<()>
+/// Why a connection is closed before anyone speaks on it.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("refused: the hub has its {0} connections (limits.connections)")]
+    Limit(usize),
+    #[error("closed: its first bytes did not come within {0} s (timeouts.sniff)")]
+    Silent(f64),
+    #[error("closed: it speaks {0}, which this hub does not")]
+    Protocol(&'static str),
+    #[error("closed: its first bytes are of no protocol that is spoken here")]
+    Unknown,
+}
+
+impl Refusal {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Limit(_) => "limit",
+            Self::Silent(_) => "silent",
+            Self::Protocol(name) => name,
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+async fn accept<S>(stream: TcpStream, hub: &Hub, http: &S) -> Result<(), Refusal>
 where
     S: Service<ipchub_web::Accepted, Response = ()>,
 {
     let limit = hub.settings.max_connections;
     let Some(slot) = hub.stats.connections.enter_below(limit) else {
         hub.stats.refused_limit.add(1);
-        return Err(anyhow!("refused: the hub has its {limit} connections (limits.connections)"));
+        return Err(Refusal::Limit(limit));
     };
     // A peer that is gone already is no trouble of ours.
     let Ok(mut socket) = Socket::new(stream, hub.settings.write_timeout, slot) else { return Ok(()) };
     let peer = socket.link().peer;
-    let refuse = |problem: String| {
-        hub.stats.refused_protocol.add(1);
-        Err(anyhow!("closed: {problem}"))
-    };
-    match timeout(hub.settings.sniff_timeout, first_bytes(&mut socket)).await {
-        Err(_) => refuse(format!("its first bytes did not come within {} s", hub.settings.sniff_timeout.as_secs_f64())),
-        Ok(Err(_)) => Ok(()),
+    let within = hub.settings.sniff_timeout;
+    let refusal = match timeout(within, first_bytes(&mut socket)).await {
+        Err(_) => Refusal::Silent(within.as_secs_f64()),
+        Ok(Err(_)) => return Ok(()),
         Ok(Ok(Sniff::Rtsp)) => {
             RtspSession::begin(hub.clone(), socket);
-            Ok(())
+            return Ok(());
         }
         Ok(Ok(Sniff::Http)) => {
             let accepted = (HttpStream::new(socket), actix_http::Protocol::Http1, Some(peer));
             // Errors of a single connection: the peer left, or a viewer actor took the socket.
             let _ = http.call(accepted).await;
-            Ok(())
+            return Ok(());
         }
-        Ok(Ok(Sniff::Tls)) => refuse("it speaks TLS, which is not set up here".into()),
-        Ok(Ok(Sniff::Rtmp)) => refuse("it speaks RTMP, which this hub does not".into()),
-        Ok(Ok(Sniff::NeedMore | Sniff::Unknown)) => {
-            refuse("its first bytes are of no protocol that is spoken here".into())
-        }
-    }
+        Ok(Ok(Sniff::Tls)) => Refusal::Protocol("TLS"),
+        Ok(Ok(Sniff::Rtmp)) => Refusal::Protocol("RTMP"),
+        Ok(Ok(Sniff::NeedMore | Sniff::Unknown)) => Refusal::Unknown,
+    };
+    hub.stats.refused_protocol.add(1);
+    Err(refusal)
 }
 
 /// Reads until it is clear who should read on, and puts everything back.

@@ -1,7 +1,7 @@
 //! Routes: a camera is pulled when somebody watches, or all the time, and pulled again when it fails. The camera is ours and
 //! has the faults that a case needs.
 
-#[path = "support/camera/mod.rs"]
+#[path = "support/fake_camera/mod.rs"]
 mod camera;
 mod support;
 

@@ -1,6 +1,6 @@
 //! What cameras do that a pull must cope with: how they ask for passwords, keep silent, and read the RFCs in their own way.
 
-#[path = "support/camera/mod.rs"]
+#[path = "support/fake_camera/mod.rs"]
 mod camera;
 mod support;
 

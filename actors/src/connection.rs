@@ -51,6 +51,11 @@ impl Link {
         self.kill.fired.load(Ordering::Acquire).then(|| self.kill.reason.get().map_or("", String::as_str))
     }
 
+    /// Counts bytes that went to the peer beside the connection: datagrams.
+    pub fn sent_elsewhere(&self, bytes: usize) {
+        self.meter.sent(bytes);
+    }
+
     fn check(&self) -> io::Result<()> {
         match self.killed() {
             Some(reason) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason.to_owned())),

@@ -4,8 +4,8 @@
 //! | actor | one per | owns | hears |
 //! |---|---|---|---|
 //! | [`supervisor::Supervisor`] | process | which source is at which path | [`messages::Claim`], [`messages::Find`], listing, kick, shutdown |
-//! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`] |
-//! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, stop |
+//! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`], [`messages::SubscribeRtp`] |
+//! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, [`rtp_lane::RtpChunk`] when it plays, stop |
 //! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
 //! | [`route_table::RouteTable`] | process | the routes, which of them are pulled | [`messages::Open`], listing, shutdown |
 //! | [`pull::PullRoute`] | pulled path | the connection to its camera, back-off, idle timer | its camera, who waits for it, stop |
@@ -22,6 +22,7 @@ pub mod messages;
 pub mod meter;
 pub mod pull;
 pub mod route_table;
+pub mod rtp_lane;
 pub mod rtsp;
 pub mod source;
 pub mod supervisor;

@@ -13,6 +13,7 @@ use ipchub_media::rtp::rtcp::SenderReport;
 use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
 use crate::pull::status::Snapshot;
+use crate::rtp_lane::{RtpChunk, RtpStart};
 use crate::source::Source;
 
 /// To the supervisor: the source at a path, made on the asking thread if there is none. For publishers.
@@ -318,4 +319,47 @@ pub struct Unsubscribe {
 pub struct EndViewing {
     /// Told to the viewer where its protocol can.
     pub reason: String,
+}
+
+/// To a source: what it sends, for an SDP. Answered once the parameter sets are known, or after a short wait.
+#[derive(Debug)]
+pub struct DescribeTracks;
+
+impl Message for DescribeTracks {
+    type Result = Option<Described>;
+}
+
+/// Answer to [`DescribeTracks`].
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The source's tracks, with parameter sets as far as they are known.
+    pub tracks: Vec<Track>,
+    /// Their SSRCs in the hub's RTP.
+    pub ssrcs: Vec<u32>,
+}
+
+/// To a source: a new RTP viewer. Answered by its opening; the chunks that follow come by `try_send`.
+#[derive(Debug)]
+pub struct SubscribeRtp {
+    /// The viewer as REST lists it.
+    pub consumer: Arc<Consumer>,
+    /// It is sent datagrams.
+    pub udp: bool,
+    /// Where chunks go.
+    pub chunks: Recipient<RtpChunk>,
+    /// Where the end goes.
+    pub end: Recipient<EndViewing>,
+}
+
+impl Message for SubscribeRtp {
+    type Result = RtpOpening;
+}
+
+/// What an RTP viewer starts with: the packets since the last key frame, shared.
+#[derive(Debug, Default, MessageResponse)]
+pub struct RtpOpening {
+    /// In order.
+    pub chunks: Vec<RtpChunk>,
+    /// Where each track begins.
+    pub starts: Vec<RtpStart>,
 }

@@ -3,6 +3,8 @@
 
 mod gop;
 mod rate;
+pub(crate) mod relay;
+mod rtp;
 mod track;
 
 use std::collections::BTreeMap;
@@ -14,15 +16,19 @@ use ipchub_media::flv::{Options, mux};
 use ipchub_media::rtp::depacketize::AccessUnit;
 use ipchub_media::timeline::Timeline;
 use ipchub_media::{Frame, Kind, Track};
+use tokio::sync::oneshot;
 
 use crate::hub::Hub;
 use crate::info::SourceInfo;
 use crate::lane::FlvLane;
 use crate::messages::{
-    EndPublishing, Gone, Media, MediaItem, Opening, Publish, Subscribe, SubscribeError, Unpublish, Unsubscribe,
+    Described, EndPublishing, Gone, Media, MediaItem, Opening, Publish, Subscribe, SubscribeError, Unpublish,
+    Unsubscribe,
 };
+use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
 use gop::Gop;
+use relay::{Relay, RtpGop, RtpUnit};
 use track::SourceTrack;
 
 /// How often measured rates are written into the source's description.
@@ -40,12 +46,19 @@ pub struct Source {
     timeline: Timeline,
     gop: Gop,
     lanes: BTreeMap<Options, FlvLane>,
+    /// One a track, for as long as publishers bring the same kinds of tracks.
+    relays: Vec<Relay>,
+    rtp_gop: RtpGop,
+    rtp_lane: Option<RtpLane>,
+    /// Who waits for parameter sets to be known.
+    describing: Vec<oneshot::Sender<Described>>,
     /// Runs while there is no publisher and none has said that it comes back.
     grace: Option<SpawnHandle>,
     /// A publisher that comes back by itself for as long as its actor lives.
     absent: Option<Recipient<EndPublishing>>,
     trouble: Trouble,
     units: Vec<AccessUnit>,
+    rtp_units: Vec<RtpUnit>,
 }
 
 #[derive(Debug)]
@@ -65,7 +78,8 @@ pub(crate) struct End {
 impl Source {
     pub(crate) fn new(hub: Hub, info: Arc<SourceInfo>, ctx: &mut Context<Self>) -> Self {
         ctx.set_mailbox_capacity(MAILBOX);
-        let gop = Gop::new(hub.settings.max_gop_bytes, hub.settings.max_gop_frames);
+        let max_gop_bytes = hub.settings.max_gop_bytes;
+        let gop = Gop::new(max_gop_bytes, hub.settings.max_gop_frames);
         Self {
             hub,
             info,
@@ -74,11 +88,20 @@ impl Source {
             timeline: Timeline::new(),
             gop,
             lanes: BTreeMap::new(),
+            relays: Vec::new(),
+            rtp_gop: RtpGop::new(max_gop_bytes),
+            rtp_lane: None,
+            describing: Vec::new(),
             grace: None,
             absent: None,
             trouble: Trouble::default(),
             units: Vec::new(),
+            rtp_units: Vec::new(),
         }
+    }
+
+    fn has_viewers(&self) -> bool {
+        !self.lanes.is_empty() || self.rtp_lane.is_some()
     }
 
     fn plain_tracks(&self) -> Vec<Track> {
@@ -100,6 +123,9 @@ impl Source {
             lane.end(reason);
         }
         self.lanes.clear();
+        if let Some(mut lane) = self.rtp_lane.take() {
+            lane.end(reason, &self.relays);
+        }
         log::info!(
             "{}: source ended after {:.1} s, {} bytes received: {reason}",
             self.info.path,
@@ -120,13 +146,24 @@ impl Source {
             let place = format!("{}, track {track}, RTP sequence number {sequence}", self.info.path);
             self.trouble.warn(&place, &error);
         }
+        let timestamp = received.packet.timestamp;
+        let Some(pts) = self.timeline.time(track, timestamp, arrival) else { return };
+        let Some(state) = self.tracks.get_mut(track) else { return };
+        let before = state.place(timestamp, pts);
+        self.relay(track, received, pts, &units);
         for unit in units.drain(..) {
-            self.unit(track, unit, arrival);
+            // An access unit that ended with an earlier packet has that packet's time: a jump may lie between them.
+            let (near, pts) = match before {
+                Some((earlier, at)) if unit.timestamp != timestamp && unit.timestamp == earlier => (earlier, at),
+                _ => (timestamp, pts),
+            };
+            let pts = pts + i64::from(unit.timestamp.wrapping_sub(near) as i32);
+            self.unit(track, unit, pts);
         }
         self.units = units;
     }
 
-    fn unit(&mut self, track: usize, unit: AccessUnit, arrival: Duration) {
+    fn unit(&mut self, track: usize, unit: AccessUnit, pts: i64) {
         let Some(state) = self.tracks.get_mut(track) else { return };
         if let Some(parameters) = unit.parameters {
             state.set_parameters(&parameters);
@@ -135,8 +172,8 @@ impl Source {
             }
             let tracks: Vec<_> = self.tracks.iter().map(|track| &track.track).collect();
             track::describe(&self.info, &tracks);
+            self.answer_describing(false);
         }
-        let Some(pts) = self.timeline.time(track, unit.timestamp, arrival) else { return };
         let Some(state) = self.tracks.get_mut(track) else { return };
         let dts = state.decode_time(pts);
         state.rate.add(unit.units.len());
@@ -166,6 +203,7 @@ impl Actor for Source {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Whoever claimed the path publishes next; if it does not, nobody waits for it for ever.
         self.wait_for_publisher(ctx);
+        ctx.run_interval(rtp::REPORTS, |source, _| source.report());
         ctx.run_interval(MEASURE, |source, ctx| {
             if source.absent.as_ref().is_some_and(|publisher| !publisher.connected()) {
                 source.absent = None;
@@ -200,7 +238,7 @@ impl Handler<Publish> for Source {
             log::info!("{path}: {addr} takes over from {}", before.addr);
             before.recipient.do_send(EndPublishing { reason: format!("{addr} took over {path}") });
         }
-        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track.encoding)).collect();
+        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track::name(track))).collect();
         log::info!("{path}: published by {addr}: {}", names.join(", "));
         for track in &tracks {
             if let Some(reason) = mux::refusal(track, Options { all_audio: true, ..Options::default() }) {
@@ -210,6 +248,7 @@ impl Handler<Publish> for Source {
         self.gop.clear();
         let ends: BTreeMap<_, _> = self.tracks.iter().map(|t| (kind_order(t.track.kind), t.end_nanos())).collect();
         self.timeline.publisher(tracks.iter().map(|track| track.clock_rate));
+        let before = self.plain_tracks();
         self.tracks = tracks
             .into_iter()
             .map(|track| {
@@ -220,7 +259,9 @@ impl Handler<Publish> for Source {
         let leads =
             self.tracks.iter().position(|track| track.track.kind == Kind::Video && track.depacketizer.is_some());
         self.gop.set_leading(leads);
+        self.rtp_gop.set_leading(leads);
         let plain = self.plain_tracks();
+        self.retune_rtp(&before, &plain);
         for lane in self.lanes.values_mut() {
             lane.retune(&plain);
         }
@@ -269,7 +310,11 @@ impl Handler<Unpublish> for Source {
         for lane in self.lanes.values_mut() {
             lane.clear();
         }
-        if self.lanes.is_empty() {
+        self.rtp_gop.clear();
+        if let Some(lane) = &mut self.rtp_lane {
+            lane.clear();
+        }
+        if !self.has_viewers() {
             return self.end(&gone.reason, ctx);
         }
         self.info.describe(|description| description.addr.clear());
@@ -303,7 +348,10 @@ impl Handler<Unsubscribe> for Source {
     fn handle(&mut self, gone: Unsubscribe, ctx: &mut Self::Context) {
         // A lane lives while somebody uses it.
         self.lanes.retain(|_, lane| !lane.unsubscribe(gone.id) || !lane.is_unused());
-        if self.lanes.is_empty() && self.publisher.is_none() {
+        if self.rtp_lane.as_mut().is_some_and(|lane| lane.unsubscribe(gone.id) && lane.is_unused()) {
+            self.rtp_lane = None;
+        }
+        if !self.has_viewers() && self.publisher.is_none() {
             self.end("its publisher is gone and so is its last viewer", ctx);
         }
     }

@@ -50,6 +50,16 @@ pub fn of_uri(uri: &str) -> (String, Option<&str>) {
     (path, query)
 }
 
+/// The path of [`of_uri`] in the case that was asked for.
+pub fn of_uri_with_case(uri: &str) -> String {
+    let (path, _) = split_query(local_part(uri));
+    let mut path = with_case(path);
+    if path.len() > 1 && path.ends_with('/') {
+        path.pop();
+    }
+    path
+}
+
 /// A URI without scheme and authority.
 pub(crate) fn local_part(uri: &str) -> &str {
     let uri = uri.trim();
@@ -133,6 +143,7 @@ mod tests {
 
     #[test]
     fn case_can_be_kept() {
+        assert_eq!(of_uri_with_case("rtsp://Cam:554/HR/Ch01/?X=Y"), "/HR/Ch01");
         assert_eq!(with_case("//HR/./Door%20A/x/../Ch01/"), "/HR/Door A/Ch01/");
     }
 

@@ -86,6 +86,11 @@ impl Timeline {
             .collect();
     }
 
+    /// When 0 of the timeline was, by the clock that arrivals are given in.
+    pub fn start(&self) -> Option<Duration> {
+        self.start
+    }
+
     /// How many jumps were taken out.
     pub fn jumps(&self) -> u64 {
         self.jumps

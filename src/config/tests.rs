@@ -38,9 +38,9 @@ fn mistakes_are_named() {
     for (text, variables, expected) in [
         ("listen = 5", &[][..], "line 1"),
         ("\n\nlissten = \":1\"", &[], "line 3"),
-        ("listen = \"x\"", &[], "listen = \"x\" is not HOST:PORT"),
+        ("listen = \"x\"", &[], "it is not HOST:PORT"),
         ("listen = \":99999\"", &[], "is no port"),
-        ("[timeouts]\nwrite = 0", &[], "timeouts.write = 0"),
+        ("[timeouts]\nwrite = 0", &[], "line 2: timeouts.write = 0"),
         ("[pull]\nstall = -1", &[], "pull.stall = -1"),
         ("", &[("IPCHUB_PULL_IDLE", "x")], "IPCHUB_PULL_IDLE"),
         ("[limits]\nsources = 0", &[], "limits.sources = 0"),

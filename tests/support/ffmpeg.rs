@@ -70,7 +70,8 @@ pub fn decode(input: &str, options: &[&str]) {
 pub fn start_decoding(input: &str, options: &[&str]) -> Process {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error", "-xerror", "-i", input]);
-    command.args(options).args(["-f", "null", "-"]);
+    // In the input's own time base: one guessed from the average rate rounds two frames after a pause to the same time.
+    command.args(options).args(["-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"]);
     Process::start(command)
 }
 

@@ -106,6 +106,11 @@ impl Hub {
     /// SIGTERM; gives the exit code and how long it took.
     pub fn terminate(&mut self, deadline: Duration) -> (Option<i32>, Duration) {
         self.process.signal("TERM");
+        self.terminate_after_signal(deadline)
+    }
+
+    /// As [`Hub::terminate`] when the signal was sent before.
+    pub fn terminate_after_signal(&mut self, deadline: Duration) -> (Option<i32>, Duration) {
         let (status, took) = self.process.wait(deadline);
         (status.code(), took)
     }

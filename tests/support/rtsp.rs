@@ -125,6 +125,36 @@ impl Rtsp {
         }
     }
 
+    /// The next interleaved packet: channel and bytes. Answers and requests of the hub before it are passed over; `None`: the
+    /// hub closed the connection.
+    pub fn next_packet(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
+        loop {
+            match self.input.fill_buf()?.first() {
+                None => return Ok(None),
+                Some(b'$') => {
+                    let mut head = [0; 4];
+                    self.input.read_exact(&mut head)?;
+                    let mut data = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
+                    self.input.read_exact(&mut data)?;
+                    return Ok(Some((head[1], data)));
+                }
+                Some(_) => while !self.line()?.is_empty() {},
+            }
+        }
+    }
+
+    /// A connection that plays `path`, its video on channels 0 and 1; with the answer to PLAY.
+    pub fn play(hub: &Hub, path: &str) -> (Self, Reply) {
+        let mut rtsp = Self::connect(hub, path);
+        assert_eq!(rtsp.request("DESCRIBE", None, &[("Accept", "application/sdp")], "").status, 200);
+        let url = format!("{}/trackID=0", rtsp.url);
+        let transport = [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1")];
+        assert_eq!(rtsp.request("SETUP", Some(&url), &transport, "").status, 200);
+        let reply = rtsp.request("PLAY", None, &[("Range", "npt=0.000-")], "");
+        assert_eq!(reply.status, 200);
+        (rtsp, reply)
+    }
+
     /// Reads until the hub closes; everything that came.
     pub fn rest(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();

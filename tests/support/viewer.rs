@@ -130,6 +130,12 @@ impl Viewer {
         self.socket.local_addr().expect("it is connected").to_string()
     }
 
+    /// Closes its connection; what has come stays.
+    pub fn leave_now(&self) {
+        // It may be closed already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
     /// Leaves and gives what has come.
     pub fn finish(mut self) -> Recording {
         self.leave();
@@ -137,8 +143,7 @@ impl Viewer {
     }
 
     fn leave(&mut self) {
-        // It may be closed already.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.leave_now();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
             && !std::thread::panicking()

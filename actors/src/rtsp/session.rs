@@ -11,8 +11,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ipchub_media::rtsp::message::Request;
 use ipchub_media::rtsp::parser::{Item, Parser};
 use ipchub_media::rtsp::session::{Event, Publish as PublishRequest, Session, SessionConfig, TrackTransport};
+use ipchub_media::sdp::AddressFamily;
 use tokio::io::AsyncReadExt;
 
+use super::playing::Playing;
 use super::publishing::Publishing;
 use super::udp::{Datagrams, random_u64};
 use crate::connection::{Link, Outbox, Socket};
@@ -25,8 +27,10 @@ use crate::supervisor::Supervisor;
 const READ_BUFFER: usize = 64 << 10;
 /// A read with less room than this would cut a packet in two for nothing.
 const MIN_READ: usize = 4 << 10;
-/// How often timeouts are checked and receiver reports are sent (RFC 3550, section 6.2, asks for 5 s).
-const TICK: Duration = Duration::from_secs(5);
+/// How often receiver reports are sent (RFC 3550, section 6.2).
+const REPORTS: Duration = Duration::from_secs(5);
+/// Timeouts are checked this often, or more often where they are short.
+const TICK: Duration = Duration::from_secs(1);
 /// Tries to publish to a source that is just ending.
 const CLAIMS: usize = 3;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
@@ -35,7 +39,7 @@ const MAILBOX: usize = 256;
 /// The actor of one RTSP connection.
 #[derive(Debug)]
 pub struct RtspSession {
-    hub: Hub,
+    pub(super) hub: Hub,
     socket: Socket,
     link: Arc<Link>,
     parser: Parser,
@@ -43,6 +47,7 @@ pub struct RtspSession {
     buffer: BytesMut,
     outbox: Outbox,
     publishing: Option<Publishing>,
+    playing: Option<Playing>,
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
@@ -59,6 +64,7 @@ impl RtspSession {
                 timeout: hub.settings.session_timeout,
                 server_name: concat!("ipchub/", env!("CARGO_PKG_VERSION")).into(),
                 udp_ports: hub.udp.as_ref().map(|udp| udp.ports()),
+                address_family: if socket.link().peer.is_ipv6() { AddressFamily::V6 } else { AddressFamily::V4 },
             });
             Self {
                 link: Arc::clone(socket.link()),
@@ -70,6 +76,7 @@ impl RtspSession {
                 buffer: BytesMut::with_capacity(MIN_READ),
                 outbox: Outbox::default(),
                 publishing: None,
+                playing: None,
                 heard: Instant::now(),
                 reason: None,
             }
@@ -83,6 +90,7 @@ impl RtspSession {
     /// Everything is said: ends once the replies are written.
     fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
         self.reason.get_or_insert(reason.into());
+        self.end_playing();
         self.unpublish();
         ctx.wait(Drain.then(|(), session: &mut Self, ctx: &mut Context<Self>| {
             let _ = session;
@@ -91,15 +99,47 @@ impl RtspSession {
         }));
     }
 
-    fn fail(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+    pub(super) fn fail(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
         let reason = match (self.link.killed(), error.kind()) {
             (Some(reason), _) => reason.to_owned(),
             (None, io::ErrorKind::TimedOut) => error.to_string(),
             _ => format!("connection lost: {error}"),
         };
         self.reason.get_or_insert(reason);
+        self.end_playing();
         self.socket.reset_on_close();
         ctx.stop();
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    pub(super) fn machine(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// What sending a chunk needs.
+    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &mut Socket, &Playing)> {
+        let Self { outbox, socket, playing, .. } = self;
+        playing.as_ref().map(|playing| (outbox, socket, playing))
+    }
+
+    /// Keeps the rest of a chunk and hears nothing until it is written.
+    pub(super) fn send_later(&mut self, rest: Bytes, ctx: &mut Context<Self>) {
+        self.outbox.push(rest);
+        ctx.wait(Drain);
+    }
+
+    pub(super) fn set_playing(&mut self, playing: Playing) {
+        if let Err(error) = self.socket.limit_unsent(self.hub.settings.viewer_unsent) {
+            log::debug!("{}: no limit of unsent bytes: {error}", self.link.peer);
+        }
+        self.playing = Some(playing);
+    }
+
+    pub(super) fn end_playing(&mut self) {
+        self.playing = None;
     }
 
     fn unpublish(&mut self) {
@@ -155,17 +195,20 @@ impl RtspSession {
         self.act(events, ctx);
     }
 
-    fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
+    pub(super) fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
         for event in events {
             match event {
                 Event::Reply(bytes) => self.outbox.push(bytes),
                 Event::Publish(request) => self.publish(request, ctx),
+                Event::Describe(request) => self.describe(request, ctx),
+                Event::Play(request) => self.play(request, ctx),
+                Event::Pause => self.end_playing(),
                 Event::End(reason) => self.end(reason.to_string(), ctx),
             }
         }
     }
 
-    fn flush(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         match self.outbox.flush(&mut self.socket) {
             Ok(true) => {}
             // A client that does not read its replies gets no more of them.
@@ -238,15 +281,20 @@ impl RtspSession {
         self.buffer.reserve(READ_BUFFER);
     }
 
-    fn tick(&mut self, ctx: &mut Context<Self>) {
+    fn check_silence(&mut self, ctx: &mut Context<Self>) {
         let silent = self.heard.elapsed();
         let limit = match &self.publishing {
             Some(_) => self.hub.settings.publisher_timeout,
             None => self.hub.settings.session_timeout,
         };
-        if silent > limit {
-            return self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
+        // A player over TCP that takes what it is sent is alive; one over UDP must say so.
+        let sent_to = self.playing.as_ref().is_some_and(|playing| !playing.is_udp());
+        if silent > limit && !sent_to {
+            self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
         }
+    }
+
+    fn report(&mut self, ctx: &mut Context<Self>) {
         let now = self.now();
         let Some(publishing) = &mut self.publishing else { return };
         let mut interleaved = Vec::new();
@@ -304,7 +352,9 @@ impl Actor for RtspSession {
     fn started(&mut self, ctx: &mut Self::Context) {
         log::debug!("{}: RTSP connection", self.link.peer);
         ctx.spawn(Listen);
-        ctx.run_interval(TICK, Self::tick);
+        let settings = &self.hub.settings;
+        ctx.run_interval(TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4), Self::check_silence);
+        ctx.run_interval(REPORTS, Self::report);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::meter::Stats;
+use crate::rtp_lane::Packed;
 
 /// No datagram on Ethernet is larger; an IPv4 one cannot be.
 const MAX_DATAGRAM: usize = 65_536;
@@ -54,6 +55,8 @@ pub struct UdpPorts {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     ports: (u16, u16),
+    /// The sockets are of IPv6 and take IPv4 too.
+    dual: bool,
     rtp_routes: Routes,
     rtcp_routes: Routes,
     tokens: AtomicU64,
@@ -75,8 +78,9 @@ impl UdpPorts {
             match bind(even + 1) {
                 Ok(rtcp) => {
                     let ports = (even, even + 1);
+                    let dual = rtp.local_addr()?.is_ipv6();
                     let (rtp_routes, rtcp_routes) = Default::default();
-                    return Ok(Self { rtp, rtcp, ports, rtp_routes, rtcp_routes, tokens: AtomicU64::new(0) });
+                    return Ok(Self { rtp, rtcp, ports, dual, rtp_routes, rtcp_routes, tokens: AtomicU64::new(0) });
                 }
                 Err(error) => last = error,
             }
@@ -128,6 +132,14 @@ impl UdpPorts {
         }
     }
 
+    /// An address as the sockets want it: IPv4 within IPv6 where they serve both.
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match (to.ip(), self.dual) {
+            (IpAddr::V4(ip), true) => SocketAddr::new(IpAddr::V6(ip.to_ipv6_mapped()), to.port()),
+            _ => to,
+        }
+    }
+
     /// From now on datagrams from these ports of a client go to `to`, until the guard is dropped. A new session of the same
     /// client address replaces an old one: the client knows best which is its own.
     pub fn register(
@@ -172,14 +184,23 @@ pub struct UdpRoute {
 impl UdpRoute {
     /// Sends RTCP to the client, if the socket takes it now.
     pub fn send_rtcp(&self, bytes: &[u8]) {
-        let to = match (self.rtcp.ip(), self.ports.rtcp.local_addr()) {
-            (IpAddr::V4(ip), Ok(SocketAddr::V6(_))) => {
-                SocketAddr::new(IpAddr::V6(ip.to_ipv6_mapped()), self.rtcp.port())
-            }
-            _ => self.rtcp,
-        };
         // A lost report is made up for by the next.
-        let _ = self.ports.rtcp.try_send_to(bytes, to);
+        let _ = self.ports.rtcp.try_send_to(bytes, self.ports.reachable(self.rtcp));
+    }
+
+    /// Sends packets to the client, as far as the socket takes them now. Returns the bytes that it took.
+    pub fn send(&self, rtcp: bool, packed: &Packed) -> usize {
+        let (socket, to) = if rtcp { (&self.ports.rtcp, self.rtcp) } else { (&self.ports.rtp, self.rtp) };
+        let to = self.ports.reachable(to);
+        let mut rest = &packed.bytes[..];
+        let mut sent = 0;
+        for length in packed.lengths.iter() {
+            let (packet, after) = rest.split_at(usize::from(*length).min(rest.len()));
+            rest = after;
+            // UDP may lose: a full buffer loses here what the network would lose later.
+            sent += socket.try_send_to(packet, to).unwrap_or(0);
+        }
+        sent
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct SourceTrack {
     pub(super) rate: Rate,
     times: DecodeTimes,
     last: Option<i64>,
+    /// RTP time and timeline's time of the latest packet.
+    placed: Option<(u32, i64)>,
     measuring: bool,
 }
 
@@ -35,7 +37,7 @@ impl SourceTrack {
         if let Some(nanos) = after {
             times.stay_above((i128::from(nanos) * i128::from(track.clock_rate) / 1_000_000_000) as i64 + 1);
         }
-        Self { track, depacketizer, rate: Rate::default(), times, last: None, measuring: false }
+        Self { track, depacketizer, rate: Rate::default(), times, last: None, placed: None, measuring: false }
     }
 
     pub(super) fn set_parameters(&mut self, parameters: &Parameters) {
@@ -45,6 +47,14 @@ impl SourceTrack {
         if before != now {
             self.times.restart(now.0, now.1);
         }
+    }
+
+    /// Notes a packet's time. Returns the one of the packet before that had another.
+    pub(super) fn place(&mut self, timestamp: u32, pts: i64) -> Option<(u32, i64)> {
+        if self.placed.is_some_and(|(placed, _)| placed == timestamp) {
+            return self.placed;
+        }
+        self.placed.replace((timestamp, pts))
     }
 
     pub(super) fn decode_time(&mut self, pts: i64) -> i64 {
@@ -110,12 +120,14 @@ pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
     reasons.iter().all(Option::is_some).then(|| reasons.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
+/// The codec's name, or what the publisher calls it.
+pub(super) fn name(track: &Track) -> String {
+    if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
+}
+
 /// Writes what is known of the tracks into the source's description; measured rates stay.
 pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
     let first = |kind| tracks.iter().copied().find(|track| track.kind == kind);
-    let name = |track: &Track| {
-        if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
-    };
     info.describe(|description| {
         description.codecs = tracks.iter().map(|track| (track.codec, name(track))).collect();
         description.no_flv = no_flv(tracks);

@@ -133,7 +133,8 @@ impl Muxer {
         [&self.video, &self.audio].into_iter().flatten().find(|output| output.index == track)
     }
 
-    /// What every viewer gets first: file header, `onMetaData` and the sequence headers at `timestamp` milliseconds.
+    /// What every viewer gets first: file header, `onMetaData`, and the sequence headers shortly before `timestamp`
+    /// milliseconds.
     /// `onMetaData` is at 0: ffmpeg takes a later one for subtitles.
     pub fn head(&self, timestamp: i64) -> Bytes {
         let mut out = BytesMut::with_capacity(1024);
@@ -143,7 +144,8 @@ impl Muxer {
         let at = begin_tag(&mut out, tag::SCRIPT, 0);
         amf0::write_script(&mut out, "onMetaData", &self.metadata());
         end_tag(&mut out, at);
-        self.sequence_headers(timestamp, &mut out);
+        // Before the audio that belongs to the key frame but was heard a little earlier.
+        self.sequence_headers((timestamp - LEAD_MS).max(0), &mut out);
         out.freeze()
     }
 

@@ -166,6 +166,26 @@ pub fn sender_report(report: &SenderReport, packets: u32, octets: u32, cname: &s
     out.freeze()
 }
 
+/// The end of a stream (RFC 3550, section 6.6), after an empty report as every compound packet must begin with one.
+pub fn bye(ssrc: u32, reason: &str) -> Bytes {
+    let mut end = reason.len().min(255);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let reason = &reason.as_bytes()[..end];
+    let padded = (1 + reason.len()).next_multiple_of(4);
+    let mut out = BytesMut::with_capacity(16 + padded);
+    out.put_slice(&[0x80, RECEIVER_REPORT, 0, 1]);
+    out.put_u32(ssrc);
+    out.put_slice(&[0x81, BYE]);
+    out.put_u16((1 + padded / 4) as u16);
+    out.put_u32(ssrc);
+    out.put_u8(reason.len() as u8);
+    out.put_slice(reason);
+    out.put_bytes(0, padded - 1 - reason.len());
+    out.freeze()
+}
+
 fn source_description(out: &mut BytesMut, ssrc: u32, cname: &str) {
     let cname = &cname.as_bytes()[..cname.len().min(255)];
     // Item type 1 (CNAME), its length, the text, and at least one zero up to a whole word.
@@ -201,6 +221,9 @@ mod tests {
             assert_eq!(bytes.len() % 4, 0);
             assert_eq!(parse(&bytes), Ok(vec![Rtcp::SenderReport(report)]));
             assert_eq!(parse(&receiver_report(1, &BLOCK, name)), Ok(vec![Rtcp::ReportBlock(BLOCK)]));
+        }
+        for reason in ["", "a", "the source ended"] {
+            assert_eq!(parse(&bye(9, reason)), Ok(vec![Rtcp::Bye(9)]));
         }
         assert_eq!(report.ntp_nanos(), 0x8000_0001 * 1_000_000_000 + 500_000_000);
     }

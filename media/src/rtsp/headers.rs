@@ -269,23 +269,31 @@ impl fmt::Display for Range {
     }
 }
 
+/// The first packet after PLAY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpStart {
+    /// Its sequence number.
+    pub sequence: u16,
+    /// Its RTP time, ticks of the track's clock.
+    pub timestamp: u32,
+}
+
 /// One track's part of an RTP-Info header (RFC 2326, section 12.33).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RtpInfo {
     /// The track's URL.
     pub url: String,
-    /// Sequence number of the first packet.
-    pub sequence: u16,
-    /// RTP time of the first packet, ticks of the track's clock.
-    pub timestamp: u32,
+    /// `None` if it is not known yet. The track has its part all the same: live555, and with it VLC, goes by the order.
+    pub start: Option<RtpStart>,
 }
 
 /// The value of an RTP-Info header.
 pub fn rtp_info(tracks: &[RtpInfo]) -> String {
-    let parts: Vec<String> = tracks
-        .iter()
-        .map(|track| format!("url={};seq={};rtptime={}", track.url, track.sequence, track.timestamp))
-        .collect();
+    let part = |track: &RtpInfo| match track.start {
+        Some(start) => format!("url={};seq={};rtptime={}", track.url, start.sequence, start.timestamp),
+        None => format!("url={}", track.url),
+    };
+    let parts: Vec<String> = tracks.iter().map(part).collect();
     parts.join(",")
 }
 

@@ -20,4 +20,6 @@ mod mutation_tests;
 
 pub use message::{Headers, Method, Request, Response};
 pub use parser::{Item, ParseError, Parser};
-pub use session::{EndReason, Event, Publish, Session, SessionConfig, TrackTransport};
+pub use session::{
+    Describe, Described, EndReason, Event, Play, Publish, RtpStart, Session, SessionConfig, TrackTransport,
+};

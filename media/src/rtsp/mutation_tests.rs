@@ -6,16 +6,25 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::headers::{Range, SessionId, Transport};
-use super::{Event, Item, Parser, Session, SessionConfig};
+use super::{Described, Event, Item, Parser, RtpStart, Session, SessionConfig, TrackTransport};
 use crate::path::{canonical, of_uri};
 use crate::sdp::{AddressFamily, Description, write};
 use crate::sniff::looks_like_rtsp;
 
-const DIALOGUES: [&[u8]; 2] =
-    [include_bytes!("../../testdata/ffmpeg_publish_tcp.txt"), include_bytes!("../../testdata/ffmpeg_publish_udp.txt")];
+const DIALOGUES: [&[u8]; 6] = [
+    include_bytes!("../../testdata/ffmpeg_publish_tcp.txt"),
+    include_bytes!("../../testdata/ffmpeg_publish_udp.txt"),
+    include_bytes!("../../testdata/ffmpeg_play_tcp.txt"),
+    include_bytes!("../../testdata/ffmpeg_play_fallback.txt"),
+    include_bytes!("../../testdata/gstreamer_play_udp.txt"),
+    include_bytes!("../../testdata/gstreamer_play_461.txt"),
+];
+
+/// What the played dialogues are about.
+const PLAYED: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\nm=audio 0 RTP/AVP 8\n";
 
 /// Pieces that stand for something in RTSP, SDP or a path.
-const PIECES: [&[u8]; 20] = [
+const PIECES: [&[u8]; 21] = [
     b"\r\n",
     b"\n\n",
     b"$\0\0\x05",
@@ -35,6 +44,7 @@ const PIECES: [&[u8]; 20] = [
     b"\xff\xfe",
     b"m=audio 0 RTP/AVP 0\r\n",
     b"a=rtpmap:96 ",
+    b"trackID=",
     b" ",
 ];
 
@@ -78,12 +88,40 @@ impl Random {
     }
 }
 
+/// Answers as a shell would, or refuses.
+fn answer(session: &mut Session, random: &mut Random, events: &mut Vec<Event>) {
+    let refused = (random.below(8) == 0).then(|| (500, "no".into()));
+    match events.last().cloned() {
+        Some(Event::Publish(publish)) => {
+            assert_eq!(publish.tracks.len(), publish.transports.len());
+            let _ = write(&publish.path, &publish.tracks, AddressFamily::V4);
+            session.answer_publish(refused.map_or(Ok(()), Err), events);
+        }
+        Some(Event::Describe(describe)) => {
+            assert!(describe.path.starts_with('/'));
+            let tracks = Description::parse(PLAYED.as_bytes()).expect("a description").tracks;
+            session.answer_describe(refused.map_or(Ok(Described { tracks, ssrcs: vec![1, 2] }), Err), events);
+        }
+        Some(Event::Play(play)) => {
+            assert_eq!((play.transports.len(), session.is_playing()), (2, false));
+            assert!(play.transports.iter().any(Option::is_some));
+            let udp = |transport: &&TrackTransport| matches!(transport, TrackTransport::Udp { .. });
+            let over_udp = play.transports.iter().flatten().filter(udp).count();
+            assert!(over_udp == 0 || over_udp == play.transports.iter().flatten().count(), "{play:?}");
+            let starts = vec![Some(RtpStart { sequence: 1, timestamp: 2 }), None];
+            session.answer_play(refused.map_or(Ok(starts), Err), events);
+        }
+        _ => {}
+    }
+}
+
 fn run(bytes: &[u8], random: &mut Random) {
     let mut session = Session::new(SessionConfig {
         session_id: "abc".into(),
         timeout: Duration::from_secs(60),
         server_name: "ipchub/test".into(),
         udp_ports: Some((6970, 6971)),
+        address_family: AddressFamily::V6,
     });
     let mut parser = Parser::new();
     let mut buf = BytesMut::new();
@@ -107,12 +145,7 @@ fn run(bytes: &[u8], random: &mut Random) {
                     rest = &[];
                 }
             }
-            if let Some(Event::Publish(publish)) = events.first() {
-                assert_eq!(publish.tracks.len(), publish.transports.len());
-                let _ = write(&publish.path, &publish.tracks, AddressFamily::V4);
-                session
-                    .answer_publish(if random.below(2) == 0 { Ok(()) } else { Err((500, "no".into())) }, &mut events);
-            }
+            answer(&mut session, random, &mut events);
             for event in &events {
                 if let Event::Reply(reply) = event {
                     let read = Parser::new().next(&mut BytesMut::from(&reply[..]));
@@ -129,8 +162,8 @@ fn run(bytes: &[u8], random: &mut Random) {
 #[test]
 fn broken_dialogues() {
     let mut random = Random(0x1554);
-    for round in 0..4000 {
-        let mut bytes = DIALOGUES[round % 2].to_vec();
+    for round in 0..12_000 {
+        let mut bytes = DIALOGUES[round % DIALOGUES.len()].to_vec();
         random.mutate(&mut bytes);
         run(&bytes, &mut random);
     }

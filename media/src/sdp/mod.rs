@@ -4,6 +4,7 @@
 //! `c=` or spaces at the end of a line. Here only the lines that say something about tracks are read, a doubt is settled
 //! by a default and written to [`Description::notes`], and only a description that cannot be used at all is an error.
 
+mod fmtp;
 mod parse;
 mod write;
 

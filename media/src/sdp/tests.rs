@@ -154,3 +154,22 @@ fn what_is_written_reads_back() {
     assert_eq!(read.tracks.len(), sdp.tracks.len());
     assert!(write("", &sdp.tracks, AddressFamily::V6).contains("o=- 0 0 IN IP6 ::\r\ns=-\r\nc=IN IP6 ::\r\n"));
 }
+
+/// A track of a file or of the hub's own clip has no description that it came from.
+#[test]
+fn tracks_without_an_encoding_name() {
+    let mut track = parse("m=audio 0 RTP/AVP 97\na=rtpmap:97 X/48000/2\n").tracks.remove(0);
+    track.encoding.clear();
+    for (codec, expected) in [
+        (Codec::H264, "a=rtpmap:97 H264/48000/2"),
+        (Codec::Aac, "a=rtpmap:97 MPEG4-GENERIC/48000/2"),
+        (Codec::AacLatm, "a=rtpmap:97 MP4A-LATM/48000/2"),
+        (Codec::Opus, "a=rtpmap:97 opus/48000/2"),
+        (Codec::Mp3, "a=rtpmap:97 MPA/48000/2"),
+    ] {
+        track.codec = codec;
+        let text = write("", std::slice::from_ref(&track), AddressFamily::V4);
+        assert!(text.contains(&format!("{expected}\r\n")), "{text}");
+        assert_eq!(parse(&text).tracks[0].codec, codec);
+    }
+}

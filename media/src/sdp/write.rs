@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::fmtp::fmtp;
 use crate::frame::{Codec, Kind, Track};
 
 /// Which unspecified address `c=` and `o=` show. Nothing of the publisher's addresses is passed on.
@@ -14,7 +15,8 @@ pub enum AddressFamily {
 }
 
 /// The description of `tracks`, with controls `trackID=0`, `trackID=1` and so on, relative to the stream's URL
-/// (RFC 2326, appendix C.1.1). Control characters in the publisher's words become spaces.
+/// (RFC 2326, appendix C.1.1). Parameter sets are those that the tracks have now, whatever the publisher announced. Control
+/// characters in the publisher's words become spaces.
 pub fn write(name: &str, tracks: &[Track], family: AddressFamily) -> String {
     let address = match family {
         AddressFamily::V4 => "IN IP4 0.0.0.0",
@@ -47,13 +49,15 @@ fn write_track(out: &mut String, index: usize, track: &Track) -> std::fmt::Resul
         }
         out.push_str("\r\n");
     }
-    if !track.fmtp.is_empty() {
-        write!(out, "a=fmtp:{payload_type} {}\r\n", clean(&track.fmtp))?;
+    let fmtp = fmtp(track);
+    if !fmtp.is_empty() {
+        write!(out, "a=fmtp:{payload_type} {}\r\n", clean(&fmtp))?;
     }
     write!(out, "a=control:trackID={index}\r\n")
 }
 
-/// A static payload type has no encoding name of its own: players are told one all the same.
+/// A static payload type has no encoding name of its own: players are told one all the same. So are they of a track that
+/// never had a description.
 fn encoding_name(track: &Track) -> String {
     if !track.encoding.is_empty() {
         return clean(&track.encoding);
@@ -61,6 +65,9 @@ fn encoding_name(track: &Track) -> String {
     match track.codec {
         Codec::Other => String::new(),
         Codec::Mp3 => "MPA".to_owned(),
+        Codec::Aac => "MPEG4-GENERIC".to_owned(),
+        Codec::AacLatm => "MP4A-LATM".to_owned(),
+        Codec::Opus => "opus".to_owned(),
         codec => codec.name().to_owned(),
     }
 }

@@ -8,6 +8,8 @@ use ipchub_actors::viewer::{Framing, MAX_HEAD};
 
 /// A viewer has nothing to say that needs more.
 const MAX_FRAME: usize = 4096;
+/// Two bytes, the longest length, the mask (RFC 6455, section 5.2).
+const MAX_FRAME_HEAD: usize = 14;
 
 /// One viewer.
 #[derive(Debug)]
@@ -62,6 +64,10 @@ impl Framing for WsFlv {
                 Ok(None) => break,
                 Err(error) => return Err(format!("bad websocket frame: {error}")),
             }
+        }
+        // The codec refuses a frame that is too large only once it is whole.
+        if self.pending.len() > MAX_FRAME + MAX_FRAME_HEAD {
+            return Err(format!("bad websocket frame: longer than {MAX_FRAME} bytes"));
         }
         if self.pending.is_empty() {
             self.pending = BytesMut::new();
@@ -125,6 +131,17 @@ mod tests {
         assert!(WsFlv::default().received(&client(8, &[3, 0xe8]), &mut Vec::new()).is_err());
         // An unmasked frame of a client is an error (RFC 6455, section 5.1).
         assert!(WsFlv::default().received(&[0x81, 1, b'x'], &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_frame_that_never_ends_is_refused() {
+        let (mut viewer, mut reply) = (WsFlv::default(), Vec::new());
+        let head = [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
+        let mut result = viewer.received(&head, &mut reply);
+        for _ in 0..MAX_FRAME / 1024 + 1 {
+            result = result.and_then(|()| viewer.received(&[0; 1024], &mut reply));
+        }
+        assert!(result.is_err());
     }
 
     #[test]

@@ -46,9 +46,7 @@ svg { display: block; width: 22px; height: 22px; fill: none; stroke: currentColo
 :host(:not([state=playing], [state=buffering])) .live { visibility: hidden; }
 :host([state=error]) .stats, :host([state=retrying]) .stats { display: none; }
 .live::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: #8b949e; }
-:host([state=playing]) :host(:not([state=playing], [state=buffering])) .live { visibility: hidden; }
-:host([state=error]) .stats, :host([state=retrying]) .stats { display: none; }
-.live::before { background: #ff5a52; }
+:host([state=playing]) .live::before { background: #ff5a52; }
 .live span { color: #d3dae0; }
 .space { flex: 1; }
 :host(.quiet[state=playing]) .face[hidden] ~ .bar { opacity: 0; pointer-events: none; }

@@ -77,7 +77,7 @@ fn the_head_tells_what_comes() {
         let tags = tags(&head[13..]);
         assert_eq!((tags[0].0, tags[0].1), (tag::SCRIPT, 0));
         assert_eq!(tags.len(), 1 + tracks.len());
-        assert!(tags[1..].iter().all(|(_, timestamp, data)| *timestamp == 7000 && data[1] == 0));
+        assert!(tags[1..].iter().all(|(_, timestamp, data)| *timestamp == 6000 && data[1] == 0));
     }
     // The same track before its parameter sets are known.
     let late = track(Kind::Audio, Codec::Aac, 44_100, None);

@@ -128,10 +128,17 @@ fn ranges() {
 
 #[test]
 fn rtp_infos() {
-    let info = |url: &str, sequence, timestamp| RtpInfo { url: url.to_owned(), sequence, timestamp };
+    let info = |url: &str, start: Option<(u16, u32)>| RtpInfo {
+        url: url.to_owned(),
+        start: start.map(|(sequence, timestamp)| RtpStart { sequence, timestamp }),
+    };
     assert_eq!(
-        rtp_info(&[info("rtsp://h/x/trackID=0", 65535, 4294967295), info("rtsp://h/x/trackID=1", 0, 7)]),
+        rtp_info(&[
+            info("rtsp://h/x/trackID=0", Some((65535, 4294967295))),
+            info("rtsp://h/x/trackID=1", Some((0, 7)))
+        ]),
         "url=rtsp://h/x/trackID=0;seq=65535;rtptime=4294967295,url=rtsp://h/x/trackID=1;seq=0;rtptime=7"
     );
+    assert_eq!(rtp_info(&[info("a", None), info("b", Some((1, 2)))]), "url=a,url=b;seq=1;rtptime=2");
     assert_eq!(rtp_info(&[]), "");
 }

@@ -1,6 +1,8 @@
 //! ANNOUNCE: what the stream is called and what its tracks are.
 
-use super::{Announced, Publish, Refusal, refusal};
+use super::events::{Publish, TrackTransport};
+use super::{Refusal, refusal};
+use crate::frame::Track;
 use crate::path;
 use crate::rtsp::message::{Request, quoted};
 use crate::sdp::Description;
@@ -10,6 +12,24 @@ pub(super) const MAX_PATH: usize = 1024;
 
 /// Longest `User-Agent` that is kept, in characters; it is shown, not understood.
 const MAX_USER_AGENT: usize = 200;
+
+pub(super) fn check_length(path: &str) -> Result<(), Refusal> {
+    if path.len() > MAX_PATH {
+        return Err(refusal(414, format!("The path has {} bytes, expected at most {MAX_PATH}.", path.len())));
+    }
+    Ok(())
+}
+
+/// What ANNOUNCE said and SETUP added to it.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) path: String,
+    pub(super) tracks: Vec<Track>,
+    /// Index: track.
+    pub(super) transports: Vec<Option<TrackTransport>>,
+    user_agent: String,
+    notes: Vec<String>,
+}
 
 impl Announced {
     /// What an ANNOUNCE request says of its stream.
@@ -22,9 +42,7 @@ impl Announced {
         if path == "/" {
             return Err(refusal(400, "The URL has no path; it names the stream."));
         }
-        if path.len() > MAX_PATH {
-            return Err(refusal(414, format!("The path has {} bytes, expected at most {MAX_PATH}.", path.len())));
-        }
+        check_length(&path)?;
         let description = Description::parse(&request.body).map_err(|error| refusal(400, format!("{error}.")))?;
         let user_agent = request.headers.get("User-Agent").unwrap_or_default();
         Ok(Self {

@@ -1,6 +1,8 @@
-//! SETUP: which track is meant and how its packets will come.
+//! SETUP to publish: which track is meant and how its packets will come.
 
-use super::{Announced, Answer, Refusal, TrackTransport, refusal};
+use super::announce::Announced;
+use super::events::TrackTransport;
+use super::{Answer, Refusal, refusal};
 use crate::path;
 use crate::rtsp::headers::{Mode, Protocol, Transport};
 use crate::rtsp::message::{Request, Response, quoted};
@@ -57,26 +59,12 @@ impl Announced {
 
     /// The client's choice of channels, or the next free pair.
     fn channels(&self, track: usize, asked: Option<(u8, u8)>) -> Result<(u8, u8), Refusal> {
-        let owner = |channel: u8| {
-            let others = self.transports.iter().enumerate().filter(|(other, _)| *other != track);
-            others
-                .filter_map(|(other, transport)| match transport {
-                    Some(TrackTransport::Interleaved { rtp, rtcp }) => Some((other, *rtp, *rtcp)),
-                    _ => None,
-                })
-                .find_map(|(other, rtp, rtcp)| (channel == rtp || channel == rtcp).then_some(other))
-        };
-        let Some((rtp, rtcp)) = asked else {
-            let mut pairs = (0..=u8::MAX - 1).step_by(2).map(|rtp| (rtp, rtp + 1));
-            return pairs
-                .find(|(rtp, rtcp)| owner(*rtp).is_none() && owner(*rtcp).is_none())
-                .ok_or(refusal(461, "No interleaved channel is free."));
-        };
+        let Some((rtp, rtcp)) = asked else { return free_channels(&self.transports, track) };
         if rtp == rtcp {
             return Err(refusal(461, format!("Channel {rtp} is asked for RTP and RTCP alike.")));
         }
         for channel in [rtp, rtcp] {
-            if let Some(other) = owner(channel) {
+            if let Some(other) = owner(&self.transports, track, channel) {
                 return Err(refusal(461, format!("Channel {channel} is in use by track {other}.")));
             }
         }
@@ -106,6 +94,19 @@ impl Announced {
             .or_else(|| find(&|control| asked != self.path && asked.ends_with(&control.suffix)))
             .or_else(|| (self.tracks.len() == 1 && asked == self.path).then_some(0))
     }
+}
+
+/// The track, other than `track`, that a channel belongs to.
+pub(super) fn owner(transports: &[Option<TrackTransport>], track: usize, channel: u8) -> Option<usize> {
+    let carries = |transport: &Option<TrackTransport>| transport.is_some_and(|t| t.carries(channel).is_some());
+    transports.iter().enumerate().position(|(other, transport)| other != track && carries(transport))
+}
+
+/// The next pair of channels that no other track than `track` has.
+pub(super) fn free_channels(transports: &[Option<TrackTransport>], track: usize) -> Result<(u8, u8), Refusal> {
+    let free = |channel: u8| owner(transports, track, channel).is_none();
+    let mut pairs = (0..=u8::MAX - 1).step_by(2).map(|rtp| (rtp, rtp + 1));
+    pairs.find(|(rtp, rtcp)| free(*rtp) && free(*rtcp)).ok_or(refusal(461, "No interleaved channel is free."))
 }
 
 /// A track's control in the forms that it is looked for.

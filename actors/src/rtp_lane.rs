@@ -1,0 +1,249 @@
+//! The RTP lane of a source: each access unit's packets framed once for RTSP connections and, while a UDP viewer is there, once
+//! more as datagrams; every viewer gets the same bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use actix::prelude::*;
+use bytes::{BufMut, Bytes, BytesMut};
+use ipchub_media::rtp::packet::HEADER_LEN;
+use ipchub_media::rtp::rtcp;
+
+use crate::info::Consumer;
+use crate::messages::{EndViewing, RtpOpening};
+use crate::meter::Stats;
+use crate::source::relay::{Relay, RtpUnit};
+
+/// `$`, channel, length (RFC 2326, section 10.12).
+pub const INTERLEAVED_HEAD: usize = 4;
+
+/// RTP or RTCP packets of one track for every viewer: whole packets.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct RtpChunk {
+    /// Index of the track.
+    pub track: usize,
+    /// They are RTCP.
+    pub rtcp: bool,
+    /// Framed for an RTSP connection, with channel 2n for RTP and 2n+1 for RTCP of track n.
+    pub interleaved: Bytes,
+    /// The same packets one after the other, for UDP; `None` while no viewer wants it.
+    pub datagrams: Option<Packed>,
+}
+
+/// Packets one after the other.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// All bytes.
+    pub bytes: Bytes,
+    /// Length of each packet.
+    pub lengths: Arc<[u16]>,
+}
+
+/// Where a track of a viewer begins (RFC 2326, section 12.33).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpStart {
+    /// Of the first packet.
+    pub sequence: u16,
+    /// Of the first packet.
+    pub timestamp: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct RtpLane {
+    viewers: HashMap<u32, Viewer>,
+    gop: Vec<RtpChunk>,
+    stats: Arc<Stats>,
+}
+
+#[derive(Debug)]
+struct Viewer {
+    consumer: Arc<Consumer>,
+    udp: bool,
+    chunks: Recipient<RtpChunk>,
+    end: Recipient<EndViewing>,
+    behind: bool,
+}
+
+impl RtpLane {
+    pub(crate) fn new(stats: Arc<Stats>) -> Self {
+        Self { viewers: HashMap::new(), gop: Vec::new(), stats }
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        self.viewers.is_empty()
+    }
+
+    fn has_udp(&self) -> bool {
+        self.viewers.values().any(|viewer| viewer.udp)
+    }
+
+    /// What is cached does not go with what comes next.
+    pub(crate) fn clear(&mut self) {
+        self.gop.clear();
+        for viewer in self.viewers.values_mut() {
+            viewer.behind = true;
+        }
+    }
+
+    /// Fills the cache of a lane that nobody used so far.
+    pub(crate) fn fill<'a>(&mut self, units: impl Iterator<Item = &'a RtpUnit>) {
+        self.gop = units.map(|unit| frame(unit, false)).collect();
+    }
+
+    /// Frames a unit and sends it to every viewer that is not behind. `starts`: viewers can begin with it.
+    pub(crate) fn unit(&mut self, unit: &RtpUnit, starts: bool) {
+        let chunk = frame(unit, self.has_udp());
+        self.send(&chunk, starts);
+        if starts {
+            self.gop.clear();
+        }
+        if starts || !self.gop.is_empty() {
+            self.gop.push(RtpChunk { datagrams: None, ..chunk });
+        }
+    }
+
+    /// Keeps nothing until the next key frame.
+    pub(crate) fn forget(&mut self) {
+        self.gop.clear();
+    }
+
+    /// A sender report of each track.
+    pub(crate) fn report(&mut self, track: usize, bytes: &Bytes) {
+        let chunk = control(track, bytes, self.has_udp());
+        self.send(&chunk, false);
+    }
+
+    fn send(&mut self, chunk: &RtpChunk, starts: bool) {
+        let mut gone = Vec::new();
+        for (id, viewer) in &mut self.viewers {
+            if viewer.behind && !starts && !chunk.rtcp {
+                viewer.consumer.dropped.fetch_add(1, Relaxed);
+                self.stats.dropped_chunks.add(1);
+                continue;
+            }
+            match viewer.chunks.try_send(chunk.clone()) {
+                Ok(()) => {
+                    viewer.behind &= !starts;
+                    viewer.consumer.offered.fetch_add(chunk.interleaved.len() as u64, Relaxed);
+                }
+                Err(SendError::Full(_)) => {
+                    if !std::mem::replace(&mut viewer.behind, true) {
+                        self.stats.fell_behind.add(1);
+                    }
+                    viewer.consumer.dropped.fetch_add(1, Relaxed);
+                    self.stats.dropped_chunks.add(1);
+                }
+                Err(SendError::Closed(_)) => gone.push(*id),
+            }
+        }
+        for id in gone {
+            self.viewers.remove(&id);
+        }
+    }
+
+    /// Takes a viewer in. `reports` go first, so that it can place the tracks against each other from its first packet on.
+    pub(crate) fn subscribe(
+        &mut self,
+        consumer: Arc<Consumer>,
+        udp: bool,
+        chunks: Recipient<RtpChunk>,
+        end: Recipient<EndViewing>,
+        reports: &[(usize, Bytes)],
+        starts: Vec<RtpStart>,
+    ) -> RtpOpening {
+        let mut opening = RtpOpening { chunks: Vec::new(), starts };
+        opening.chunks.extend(reports.iter().map(|(track, bytes)| control(*track, bytes, udp)));
+        for chunk in &self.gop {
+            let chunk = if udp { with_datagrams(chunk) } else { chunk.clone() };
+            if let Some(first) = first_packet(&chunk.interleaved)
+                && let Some(start) = opening.starts.get_mut(chunk.track)
+                && !opening.chunks.iter().any(|before| before.track == chunk.track && !before.rtcp)
+            {
+                *start = first;
+            }
+            opening.chunks.push(chunk);
+        }
+        consumer.offered.fetch_add(opening.chunks.iter().map(|c| c.interleaved.len() as u64).sum(), Relaxed);
+        let behind = self.gop.is_empty();
+        self.viewers.insert(consumer.id, Viewer { consumer, udp, chunks, end, behind });
+        opening
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: u32) -> bool {
+        self.viewers.remove(&id).is_some()
+    }
+
+    /// Tells all viewers that the source ended, in RTCP and by message.
+    pub(crate) fn end(&mut self, reason: &str, relays: &[Relay]) {
+        for (track, relay) in relays.iter().enumerate() {
+            let chunk = control(track, &rtcp::bye(relay.ssrc, reason), self.has_udp());
+            self.send(&chunk, false);
+        }
+        for (_, viewer) in self.viewers.drain() {
+            viewer.end.do_send(EndViewing { reason: reason.to_owned() });
+        }
+    }
+}
+
+fn frame(unit: &RtpUnit, udp: bool) -> RtpChunk {
+    let room = unit.bytes + unit.packets.len() * (INTERLEAVED_HEAD + HEADER_LEN);
+    let mut out = BytesMut::with_capacity(room);
+    for packet in &unit.packets {
+        out.put_slice(&[b'$', (unit.track * 2) as u8]);
+        out.put_u16((HEADER_LEN + packet.payload.len()) as u16);
+        packet.write_to(&mut out);
+    }
+    let chunk = RtpChunk { track: unit.track, rtcp: false, interleaved: out.freeze(), datagrams: None };
+    if udp { with_datagrams(&chunk) } else { chunk }
+}
+
+fn control(track: usize, bytes: &Bytes, udp: bool) -> RtpChunk {
+    let mut out = BytesMut::with_capacity(INTERLEAVED_HEAD + bytes.len());
+    out.put_slice(&[b'$', (track * 2 + 1) as u8]);
+    out.put_u16(bytes.len() as u16);
+    out.put_slice(bytes);
+    let chunk = RtpChunk { track, rtcp: true, interleaved: out.freeze(), datagrams: None };
+    if udp { with_datagrams(&chunk) } else { chunk }
+}
+
+/// The packets of an interleaved chunk.
+fn packets(interleaved: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = interleaved;
+    std::iter::from_fn(move || {
+        let len = usize::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]));
+        let packet = rest.get(INTERLEAVED_HEAD..INTERLEAVED_HEAD + len)?;
+        rest = &rest[INTERLEAVED_HEAD + len..];
+        Some(packet)
+    })
+}
+
+fn first_packet(interleaved: &[u8]) -> Option<RtpStart> {
+    let [_, _, s0, s1, t0, t1, t2, t3] = *packets(interleaved).next()?.first_chunk::<8>()?;
+    Some(RtpStart { sequence: u16::from_be_bytes([s0, s1]), timestamp: u32::from_be_bytes([t0, t1, t2, t3]) })
+}
+
+fn with_datagrams(chunk: &RtpChunk) -> RtpChunk {
+    let mut bytes = BytesMut::with_capacity(chunk.interleaved.len());
+    let mut lengths = Vec::new();
+    for packet in packets(&chunk.interleaved) {
+        bytes.put_slice(packet);
+        lengths.push(packet.len() as u16);
+    }
+    RtpChunk { datagrams: Some(Packed { bytes: bytes.freeze(), lengths: lengths.into() }), ..chunk.clone() }
+}
+
+/// The bytes with other channel numbers, for a client that asked for others. A copy: few do.
+pub fn on_channel(interleaved: &Bytes, channel: u8) -> Bytes {
+    if interleaved.get(1) == Some(&channel) {
+        return interleaved.clone();
+    }
+    let mut out = BytesMut::with_capacity(interleaved.len());
+    for packet in packets(interleaved) {
+        out.put_slice(&[b'$', channel]);
+        out.put_u16(packet.len() as u16);
+        out.put_slice(packet);
+    }
+    out.freeze()
+}

@@ -1,0 +1,225 @@
+//! RTP as it is relayed: the publisher's packets with the hub's own SSRC, sequence numbers and timestamps, moved once, so that
+//! they go on when the publisher is replaced. Payloads stay slices of what was received.
+
+use bytes::Bytes;
+use ipchub_media::rtp::Packet;
+use ipchub_media::rtp::receiver::Received;
+use ipchub_media::{Codec, Kind, Parameters, Track};
+
+use crate::rtp_lane::RtpStart;
+use crate::rtsp::udp::random_u64;
+
+/// Packets of one access unit at most; a larger one is relayed in parts.
+const MAX_PACKETS: usize = 16_384;
+
+/// The packets of one access unit of video, or one packet of anything else.
+#[derive(Debug, Clone)]
+pub(crate) struct RtpUnit {
+    pub(crate) track: usize,
+    /// A decoder can start here.
+    pub(crate) key: bool,
+    pub(crate) packets: Vec<Packet>,
+    pub(crate) bytes: usize,
+}
+
+/// The hub's own RTP numbers of one track. They outlive publishers.
+#[derive(Debug, Clone)]
+pub(crate) struct Relay {
+    pub(crate) ssrc: u32,
+    payload_type: u8,
+    /// Of the next packet.
+    sequence: u16,
+    /// RTP time of the timeline's 0.
+    timestamp: u32,
+    pub(crate) packets: u32,
+    pub(crate) octets: u32,
+    /// Packets are gathered until their access unit ends.
+    waits: bool,
+    /// An access unit that is larger is relayed in parts.
+    max_bytes: usize,
+    pending: Vec<Packet>,
+    pending_bytes: usize,
+    /// As the publisher sent it.
+    pending_timestamp: u32,
+    pending_pts: i64,
+    inject: Option<Vec<Bytes>>,
+}
+
+impl Relay {
+    /// `max_bytes`: of one unit.
+    pub(crate) fn new(track: &Track, max_bytes: usize) -> Self {
+        let random = random_u64();
+        Self {
+            ssrc: random as u32,
+            payload_type: track.payload_type,
+            sequence: (random >> 32) as u16,
+            timestamp: (random >> 40) as u32,
+            packets: 0,
+            octets: 0,
+            waits: waits(track),
+            max_bytes,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            pending_timestamp: 0,
+            pending_pts: 0,
+            inject: None,
+        }
+    }
+
+    /// A new publisher: what is not complete is void. Parameter sets that viewers were not told are sent before each key frame
+    /// from now on: this publisher may have said them in its SDP only.
+    pub(crate) fn restart(&mut self, parameters: Option<&Parameters>) {
+        self.pending.clear();
+        self.pending_bytes = 0;
+        // A gap, so that a viewer's decoder knows that what comes does not follow what was.
+        self.sequence = self.sequence.wrapping_add(1);
+        if let Some(parameters) = parameters {
+            self.inject = Some(parameter_sets(parameters));
+        }
+    }
+
+    /// RTP time of a time on the timeline.
+    pub(crate) fn rtp_time(&self, ticks: i64) -> u32 {
+        self.timestamp.wrapping_add(ticks as u32)
+    }
+
+    /// Where a viewer that starts with what comes next begins.
+    pub(crate) fn next(&self, ticks: i64) -> RtpStart {
+        RtpStart { sequence: self.sequence, timestamp: self.rtp_time(ticks) }
+    }
+
+    /// Takes a packet. `ended`: the access units that ended before it or with it: RTP time, and whether they are key.
+    pub(crate) fn take(
+        &mut self,
+        track: usize,
+        received: &Received,
+        pts: i64,
+        ended: &[(u32, bool)],
+        out: &mut Vec<RtpUnit>,
+    ) {
+        let packet = &received.packet;
+        let key = |timestamp| ended.iter().find(|(ended, _)| *ended == timestamp).map(|(_, key)| *key);
+        if !self.pending.is_empty() && self.pending_timestamp != packet.timestamp {
+            self.flush(track, key(self.pending_timestamp).unwrap_or(false), out);
+        }
+        if received.lost && self.packets > 0 {
+            self.sequence = self.sequence.wrapping_add(1);
+        }
+        (self.pending_timestamp, self.pending_pts) = (packet.timestamp, pts);
+        self.pending_bytes += packet.payload.len();
+        self.pending.push(Packet {
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp: self.rtp_time(pts),
+            ssrc: self.ssrc,
+            ..packet.clone()
+        });
+        self.sequence = self.sequence.wrapping_add(1);
+        let ended = key(packet.timestamp);
+        // A marker alone does not end it: some cameras set it on parameter sets (TP-Link TC70, Reolink Duo 2).
+        let full = self.pending.len() >= MAX_PACKETS || self.pending_bytes >= self.max_bytes;
+        if !self.waits || ended.is_some() || full {
+            self.flush(track, ended.unwrap_or(!self.waits), out);
+        }
+    }
+
+    fn flush(&mut self, track: usize, key: bool, out: &mut Vec<RtpUnit>) {
+        let mut packets = std::mem::take(&mut self.pending);
+        if key
+            && self.waits
+            && let Some(sets) = &self.inject
+        {
+            // The numbers of the packets after them move up; nobody has seen those yet.
+            let first = packets.first().map_or(self.sequence, |packet| packet.sequence);
+            let moved = sets.len() as u16;
+            let timestamp = self.rtp_time(self.pending_pts);
+            for packet in &mut packets {
+                packet.sequence = packet.sequence.wrapping_add(moved);
+            }
+            self.sequence = self.sequence.wrapping_add(moved);
+            let injected = sets.iter().enumerate().map(|(n, set)| Packet {
+                marker: false,
+                payload_type: self.payload_type,
+                sequence: first.wrapping_add(n as u16),
+                timestamp,
+                ssrc: self.ssrc,
+                payload: set.clone(),
+            });
+            packets = injected.chain(packets).collect();
+        }
+        self.pending_bytes = 0;
+        let bytes = packets.iter().map(|packet| packet.payload.len()).sum();
+        self.packets = self.packets.wrapping_add(packets.len() as u32);
+        self.octets = self.octets.wrapping_add(bytes as u32);
+        out.push(RtpUnit { track, key, packets, bytes });
+    }
+}
+
+/// Where nobody knows when an access unit ends, packets go out one by one.
+fn waits(track: &Track) -> bool {
+    track.kind == Kind::Video && matches!(track.codec, Codec::H264 | Codec::H265)
+}
+
+/// Parameter sets as single NAL unit packets. A set that does not fit a datagram is left out: none is that large.
+fn parameter_sets(parameters: &Parameters) -> Vec<Bytes> {
+    const MAX: usize = 1400;
+    let sets: Vec<Bytes> = match parameters {
+        Parameters::H264(p) => [p.sps.clone()].into_iter().chain(p.pps.iter().cloned()).collect(),
+        Parameters::H265(p) => [p.vps.clone(), p.sps.clone()].into_iter().chain(p.pps.iter().cloned()).collect(),
+        Parameters::Aac(_) => Vec::new(),
+    };
+    sets.into_iter().filter(|set| set.len() <= MAX).collect()
+}
+
+/// The units since the last key frame, so that an RTP viewer has a picture at once. Bounded as the frames are.
+#[derive(Debug)]
+pub(crate) struct RtpGop {
+    max_bytes: usize,
+    leading: Option<usize>,
+    units: Vec<RtpUnit>,
+    bytes: usize,
+}
+
+impl RtpGop {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, leading: None, units: Vec::new(), bytes: 0 }
+    }
+
+    pub(crate) fn set_leading(&mut self, track: Option<usize>) {
+        self.leading = track;
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.units.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether viewers can begin with that unit.
+    pub(crate) fn starts(&self, unit: &RtpUnit) -> bool {
+        unit.key && self.leading.is_none_or(|leading| leading == unit.track)
+    }
+
+    pub(crate) fn push(&mut self, unit: RtpUnit) {
+        if self.starts(&unit) {
+            self.clear();
+        } else if self.units.is_empty() {
+            return;
+        }
+        // What a packet needs beside its payload counts too: a stream of tiny packets must not be unbounded.
+        let bytes = unit.bytes + unit.packets.len() * size_of::<Packet>();
+        if self.bytes + bytes > self.max_bytes {
+            self.clear();
+            return;
+        }
+        self.bytes += bytes;
+        self.units.push(unit);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    pub(crate) fn units(&self) -> impl Iterator<Item = &RtpUnit> {
+        self.units.iter()
+    }
+}

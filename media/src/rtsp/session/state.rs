@@ -1,0 +1,188 @@
+//! What a session is in the middle of, and what a request makes of it.
+
+use super::announce::Announced;
+use super::describe::{Describing, check_accept};
+use super::events::{Event, Publish, SessionConfig};
+use super::play::Playback;
+use super::{Answer, PUBLIC, refusal};
+use crate::path;
+use crate::rtsp::headers::RtpStart;
+use crate::rtsp::message::{Method, Request, Response, quoted};
+
+#[derive(Debug)]
+pub(super) enum State {
+    Init,
+    /// To publish; no track is set up yet.
+    Announced(Announced),
+    /// To publish; at least one track is set up.
+    Ready(Announced),
+    /// RECORD came and waits for the shell's answer.
+    Starting {
+        publish: Publish,
+        cseq: u64,
+    },
+    Recording(Publish),
+    /// DESCRIBE, or a SETUP without it, came and waits for the shell's answer.
+    Describing(Describing),
+    /// To play; no track is set up yet.
+    Described(Playback),
+    /// To play; at least one track is set up.
+    Prepared(Playback),
+    /// PLAY came and waits for the shell's answer.
+    StartingPlay {
+        playback: Playback,
+        cseq: u64,
+    },
+    Playing {
+        playback: Playback,
+        /// Index: track.
+        starts: Vec<Option<RtpStart>>,
+    },
+    Paused(Playback),
+    Closed,
+}
+
+impl State {
+    /// The state after a request and the answer to it; none if the shell's answer to an event must be awaited.
+    pub(super) fn step(
+        self,
+        request: Request,
+        cseq: u64,
+        config: &SessionConfig,
+        out: &mut Vec<Event>,
+    ) -> (Self, Option<Answer>) {
+        let udp_ports = config.udp_ports;
+        let (state, answer) = match (self, &request.method) {
+            (state, Method::Options) => (state, Ok(Response::new(200).with("Public", PUBLIC))),
+            (state, Method::GetParameter | Method::SetParameter) => (state, Ok(Response::new(200))),
+
+            (state @ (Self::Init | Self::Announced(_) | Self::Described(_)), Method::Announce) => {
+                match Announced::read(&request) {
+                    Ok(announced) => (Self::Announced(announced), Ok(Response::new(200))),
+                    Err(refusal) => (state, Err(refusal)),
+                }
+            }
+            (Self::Announced(mut announced), Method::Setup) => match announced.setup(&request, udp_ports) {
+                Ok(response) => (Self::Ready(announced), Ok(response)),
+                Err(refusal) => (Self::Announced(announced), Err(refusal)),
+            },
+            (Self::Ready(mut announced), Method::Setup) => {
+                let answer = announced.setup(&request, udp_ports);
+                (Self::Ready(announced), answer)
+            }
+            (Self::Ready(announced), Method::Record) => {
+                let publish = announced.into_publish();
+                out.push(Event::Publish(publish.clone()));
+                return (Self::Starting { publish, cseq }, None);
+            }
+            (state @ Self::Recording(_), Method::Record) => (state, Ok(Response::new(200))),
+
+            (state @ (Self::Init | Self::Described(_)), Method::Describe) => match Describing::read(&request, cseq) {
+                Ok((describing, describe)) => {
+                    out.push(Event::Describe(describe));
+                    return (Self::Describing(describing), None);
+                }
+                Err(refusal) => (state, Err(refusal)),
+            },
+            (Self::Init, Method::Setup) => match Describing::read_setup(request, cseq) {
+                Ok((describing, describe)) => {
+                    out.push(Event::Describe(describe));
+                    return (Self::Describing(describing), None);
+                }
+                Err(refusal) => (Self::Init, Err(refusal)),
+            },
+            (Self::Described(mut playback), Method::Setup) => match playback.setup(&request, udp_ports) {
+                Ok(response) => (Self::Prepared(playback), Ok(response)),
+                Err(refusal) => (Self::Described(playback), Err(refusal)),
+            },
+            (Self::Prepared(mut playback), Method::Setup) => {
+                let answer = playback.setup(&request, udp_ports);
+                (Self::Prepared(playback), answer)
+            }
+            (Self::Paused(mut playback), Method::Setup) => match playback.setup(&request, udp_ports) {
+                Ok(response) => (Self::Prepared(playback), Ok(response)),
+                Err(refusal) => (Self::Paused(playback), Err(refusal)),
+            },
+            (Self::Prepared(playback) | Self::Paused(playback), Method::Play) => {
+                out.push(Event::Play(playback.play()));
+                return (Self::StartingPlay { playback, cseq }, None);
+            }
+            (Self::Playing { playback, starts }, Method::Play) => {
+                let answer = playback.playing(&starts);
+                (Self::Playing { playback, starts }, Ok(answer))
+            }
+            (Self::Playing { playback, .. }, Method::Pause) => {
+                out.push(Event::Pause);
+                (Self::Paused(playback), Ok(Response::new(200)))
+            }
+            (state @ Self::Paused(_), Method::Pause) => (state, Ok(Response::new(200))),
+
+            (state, method @ (Method::Redirect | Method::Other(_))) => {
+                let text = format!("{} is not offered here.", quoted(method.as_str()));
+                (state, Err(refusal(501, text)))
+            }
+            (state, method) => {
+                let answer = state
+                    .describe_again(&request, config)
+                    .unwrap_or_else(|| Err(refusal(455, format!("{method} is not possible {}.", state.words()))));
+                (state, answer)
+            }
+        };
+        (state, Some(answer))
+    }
+
+    /// The answer to a DESCRIBE of the stream that is set up to be played: what was said before.
+    fn describe_again(&self, request: &Request, config: &SessionConfig) -> Option<Answer> {
+        let (Self::Prepared(playback) | Self::Playing { playback, .. } | Self::Paused(playback)) = self else {
+            return None;
+        };
+        let same = request.method == Method::Describe && path::of_uri(&request.uri).0 == playback.path;
+        same.then(|| check_accept(&request.headers).map(|()| playback.description(config)))
+    }
+
+    /// For "... is not possible ...".
+    pub(super) fn words(&self) -> &'static str {
+        match self {
+            Self::Init => "before ANNOUNCE or DESCRIBE",
+            Self::Announced(_) => "between ANNOUNCE and SETUP",
+            Self::Ready(_) => "between SETUP and RECORD",
+            Self::Starting { .. } => "while RECORD waits for its answer",
+            Self::Recording(_) => "while recording",
+            Self::Describing(_) => "while DESCRIBE waits for its answer",
+            Self::Described(_) => "between DESCRIBE and SETUP",
+            Self::Prepared(_) => "between SETUP and PLAY",
+            Self::StartingPlay { .. } => "while PLAY waits for its answer",
+            Self::Playing { .. } => "while playing",
+            Self::Paused(_) => "while paused",
+            Self::Closed => "after the end",
+        }
+    }
+
+    /// Whether a track is set up: from then on replies name the session.
+    pub(super) fn is_set_up(&self) -> bool {
+        match self {
+            Self::Init | Self::Announced(_) | Self::Describing(_) | Self::Described(_) | Self::Closed => false,
+            Self::Ready(_) | Self::Starting { .. } | Self::Recording(_) => true,
+            Self::Prepared(_) | Self::StartingPlay { .. } | Self::Playing { .. } | Self::Paused(_) => true,
+        }
+    }
+
+    pub(super) fn playback(&self) -> Option<&Playback> {
+        match self {
+            Self::Described(playback)
+            | Self::Prepared(playback)
+            | Self::StartingPlay { playback, .. }
+            | Self::Playing { playback, .. }
+            | Self::Paused(playback) => Some(playback),
+            _ => None,
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Announced(announced) | Self::Ready(announced) => Some(&announced.path),
+            Self::Starting { publish, .. } | Self::Recording(publish) => Some(&publish.path),
+            state => state.playback().map(|playback| playback.path.as_str()),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// The hub under test, and ffmpeg pushing to it.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Program } from './process.mjs';
+import { until } from './wait.mjs';
+
+const BINARY = process.env.IPCHUB ?? fileURLToPath(new URL('../../../target/debug/ipchub', import.meta.url));
+
+/** Its own variables only; and no config.toml, see `cwd` below. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('IPCHUB')));
+
+export class Hub {
+  #options;
+  /** Of all its runs. */
+  log = [];
+
+  /**
+   * @param {object} [options]
+   * @param {boolean} [options.demo] publishes /demo/clock
+   * @param {Record<string, string|number>} [options.env] IPCHUB_*
+   */
+  static async start(options = {}) {
+    const hub = new Hub();
+    hub.#options = options;
+    hub.folder = await mkdtemp(join(tmpdir(), 'ipchub-browser-'));
+    await hub.#run('127.0.0.1:0');
+    return hub;
+  }
+
+  async #run(listen) {
+    const args = ['--listen', listen, '--udp-port', '0', ...(this.#options.demo ? ['--demo'] : [])];
+    const program = new Program(BINARY, args, { cwd: this.folder, env: { ...environment, ...this.#options.env } });
+    this.program = program;
+    this.log.push(program.lines);
+    this.address = await until('the hub listens', () => {
+      if (!program.isRunning) throw new Error(`the hub ended at its start:\n${program.lines.join('\n')}`);
+      return program.lines.join('\n').match(/ listening on (\S+)/)?.[1];
+    });
+  }
+
+  url(scheme, path) { return `${scheme}://${this.address}${path}`; }
+
+  /** The address of a stream's FLV: `flv('ws', '/demo/clock')`. */
+  flv(scheme, path) { return this.url(scheme, `/streams${path}.flv`); }
+
+  kill() { return this.program.kill(); }
+
+  /** On the port that it had. */
+  restart() { return this.#run(this.address); }
+
+  /** One stream as REST tells it, `null` if it is not live. */
+  async stream(path) {
+    const response = await fetch(this.url('http', `/api/v1/streams${path}?c=1`));
+    if (response.status === 404) return null;
+    if (!response.ok) throw new Error(`GET /streams${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  /** Waits until a stream is live and its formats are known. */
+  live(path) {
+    return until(`${path} is live`, async () => {
+      const stream = await this.stream(path);
+      return stream && (stream.video ? stream.video.width > 0 : stream.audio) ? stream : null;
+    });
+  }
+
+  async stop() {
+    await this.program.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+const VIDEO = {
+  h264: '-c:v libx264 -preset ultrafast -tune zerolatency -g 25 -pix_fmt yuv420p',
+  h265: '-c:v libx265 -preset ultrafast -tune zerolatency -x265-params log-level=error -g 25 -pix_fmt yuv420p',
+};
+
+/**
+ * ffmpeg pushes a test picture and a tone by RTSP until it is ended.
+ * @param {string} url rtsp:
+ * @param {object} [media]
+ * @param {'h264'|'h265'|null} [media.video]
+ * @param {boolean} [media.audio]
+ * @param {string} [media.size]
+ */
+export function push(url, { video = 'h264', audio = true, size = '640x360' } = {}) {
+  const args = ['-nostdin', '-hide_banner', '-v', 'error'];
+  if (video) args.push('-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`);
+  if (audio) args.push('-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100');
+  if (video) args.push(...VIDEO[video].split(' '));
+  if (audio) args.push(...'-c:a aac -b:a 64k'.split(' '));
+  args.push('-f', 'rtsp', '-rtsp_transport', 'tcp', url);
+  return new Program('ffmpeg', args);
+}

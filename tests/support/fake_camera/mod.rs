@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clip::Clip;
+// Not every test file has a camera that asks for a login.
+#[allow(unused_imports)]
 pub use login::{Challenge, Login};
 use sending::Output;
 

@@ -8,6 +8,7 @@ use ipchub_media::Codec;
 
 use crate::connection::Link;
 use crate::hub::Started;
+use crate::meter::Stats;
 
 /// What a consumer is sent; its number's upper two bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,14 @@ pub struct Consumer {
     pub offered: AtomicU64,
     /// Chunks it did not get because it was behind.
     pub dropped: AtomicU64,
+}
+
+impl Consumer {
+    /// Counts a chunk that it did not get.
+    pub(crate) fn missed_chunk(&self, stats: &Stats) {
+        self.dropped.fetch_add(1, Relaxed);
+        stats.dropped_chunks.add(1);
+    }
 }
 
 /// The video as REST shows it. Zero means unknown.

@@ -149,8 +149,7 @@ impl FlvLane {
                 State::Behind { .. } if start => bytes.clone(),
                 State::New => continue,
                 State::Behind { .. } => {
-                    viewer.consumer.dropped.fetch_add(1, Relaxed);
-                    self.stats.dropped_chunks.add(1);
+                    viewer.consumer.missed_chunk(&self.stats);
                     continue;
                 }
             };
@@ -166,8 +165,7 @@ impl FlvLane {
                         viewer.state = State::Behind { headers: before };
                         self.stats.fell_behind.add(1);
                     }
-                    viewer.consumer.dropped.fetch_add(1, Relaxed);
-                    self.stats.dropped_chunks.add(1);
+                    viewer.consumer.missed_chunk(&self.stats);
                 }
                 Err(SendError::Closed(_)) => gone.push(*id),
             }
@@ -197,9 +195,9 @@ impl FlvLane {
         opening
     }
 
-    /// Lets a viewer go. False if it is not of this lane.
-    pub(crate) fn unsubscribe(&mut self, id: u32) -> bool {
-        self.viewers.remove(&id).is_some()
+    /// Lets a viewer go, if it is of this lane.
+    pub(crate) fn unsubscribe(&mut self, id: u32) {
+        self.viewers.remove(&id);
     }
 
     pub(crate) fn is_unused(&self) -> bool {

@@ -119,8 +119,7 @@ impl RtpLane {
         let mut gone = Vec::new();
         for (id, viewer) in &mut self.viewers {
             if viewer.behind && !starts && !chunk.rtcp {
-                viewer.consumer.dropped.fetch_add(1, Relaxed);
-                self.stats.dropped_chunks.add(1);
+                viewer.consumer.missed_chunk(&self.stats);
                 continue;
             }
             match viewer.chunks.try_send(chunk.clone()) {
@@ -132,8 +131,7 @@ impl RtpLane {
                     if !std::mem::replace(&mut viewer.behind, true) {
                         self.stats.fell_behind.add(1);
                     }
-                    viewer.consumer.dropped.fetch_add(1, Relaxed);
-                    self.stats.dropped_chunks.add(1);
+                    viewer.consumer.missed_chunk(&self.stats);
                 }
                 Err(SendError::Closed(_)) => gone.push(*id),
             }
@@ -171,8 +169,8 @@ impl RtpLane {
         opening
     }
 
-    pub(crate) fn unsubscribe(&mut self, id: u32) -> bool {
-        self.viewers.remove(&id).is_some()
+    pub(crate) fn unsubscribe(&mut self, id: u32) {
+        self.viewers.remove(&id);
     }
 
     /// Tells all viewers that the source ended, in RTCP and by message.

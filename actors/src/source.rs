@@ -147,9 +147,16 @@ impl Source {
             self.trouble.warn(&place, &error);
         }
         let timestamp = received.packet.timestamp;
-        let Some(pts) = self.timeline.time(track, timestamp, arrival) else { return };
-        let Some(state) = self.tracks.get_mut(track) else { return };
-        let before = state.place(timestamp, pts);
+        let before = state.placed;
+        let pts = match before {
+            // All packets of an access unit have one time, also if a sender report moved the track between them.
+            Some((placed, pts)) if placed == timestamp => pts,
+            _ => match self.timeline.time(track, timestamp, arrival) {
+                Some(pts) => pts,
+                None => return,
+            },
+        };
+        state.placed = Some((timestamp, pts));
         self.relay(track, received, pts, &units);
         for unit in units.drain(..) {
             // An access unit that ended with an earlier packet has that packet's time: a jump may lie between them.
@@ -346,11 +353,15 @@ impl Handler<Unsubscribe> for Source {
     type Result = ();
 
     fn handle(&mut self, gone: Unsubscribe, ctx: &mut Self::Context) {
-        // A lane lives while somebody uses it.
-        self.lanes.retain(|_, lane| !lane.unsubscribe(gone.id) || !lane.is_unused());
-        if self.rtp_lane.as_mut().is_some_and(|lane| lane.unsubscribe(gone.id) && lane.is_unused()) {
-            self.rtp_lane = None;
+        // A lane lives while somebody uses it. It may have found out before that this viewer's mailbox is closed.
+        self.lanes.retain(|_, lane| {
+            lane.unsubscribe(gone.id);
+            !lane.is_unused()
+        });
+        if let Some(lane) = &mut self.rtp_lane {
+            lane.unsubscribe(gone.id);
         }
+        self.rtp_lane.take_if(|lane| lane.is_unused());
         if !self.has_viewers() && self.publisher.is_none() {
             self.end("its publisher is gone and so is its last viewer", ctx);
         }

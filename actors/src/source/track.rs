@@ -24,7 +24,7 @@ pub(super) struct SourceTrack {
     times: DecodeTimes,
     last: Option<i64>,
     /// RTP time and timeline's time of the latest packet.
-    placed: Option<(u32, i64)>,
+    pub(super) placed: Option<(u32, i64)>,
     measuring: bool,
 }
 
@@ -47,14 +47,6 @@ impl SourceTrack {
         if before != now {
             self.times.restart(now.0, now.1);
         }
-    }
-
-    /// Notes a packet's time. Returns the one of the packet before that had another.
-    pub(super) fn place(&mut self, timestamp: u32, pts: i64) -> Option<(u32, i64)> {
-        if self.placed.is_some_and(|(placed, _)| placed == timestamp) {
-            return self.placed;
-        }
-        self.placed.replace((timestamp, pts))
     }
 
     pub(super) fn decode_time(&mut self, pts: i64) -> i64 {

@@ -13,6 +13,7 @@
 //!
 //! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
 
+pub mod clip;
 pub mod connection;
 pub mod demo;
 pub mod hub;

@@ -189,7 +189,8 @@ impl Measure {
 
     /// The length is the pictures', or the sound's where that goes on for much longer. `None`: the clip is too short.
     pub fn extent(&self) -> Option<Extent> {
-        let video = self.video.map(|(first, end)| end.saturating_sub(first.min(0)));
+        // Where they begin does not count: the next round's first picture follows the last one at once.
+        let video = self.video.map(|(first, end)| end.saturating_sub(first));
         let audio = self.audio.map(|(_, end)| end);
         let length = match (video, audio) {
             (Some(video), Some(audio)) if audio.saturating_sub(video) > PADDING => audio,

@@ -132,7 +132,8 @@ impl Walk {
         let (base, count) = self.sounds.unwrap_or((ms * NANOS_PER_MS, 0));
         let counted = base + (i128::from(count * audio.samples) * i128::from(NANOS) / i128::from(audio.rate)) as i64;
         let agrees = (counted - ms * NANOS_PER_MS).abs() <= ROUNDING * NANOS_PER_MS;
-        let (base, count, time) = if agrees { (base, count, counted) } else { (ms * NANOS_PER_MS, 0, ms * NANOS_PER_MS) };
+        let (base, count, time) =
+            if agrees { (base, count, counted) } else { (ms * NANOS_PER_MS, 0, ms * NANOS_PER_MS) };
         self.sounds = Some((base, count + 1));
         time
     }
@@ -145,9 +146,9 @@ impl Found {
         match tag.content {
             Content::H264Config(skip) => take(&mut self.video, medium, tag, (skip, "avcC"), ClipTrack::h264),
             Content::H265Config(skip) => take(&mut self.video, medium, tag, (skip, "hvcC"), ClipTrack::h265),
-            Content::AacConfig(skip) => {
-                take(&mut self.audio, medium, tag, (skip, "AudioSpecificConfig"), |config| ClipTrack::aac(config.clone()))
-            }
+            Content::AacConfig(skip) => take(&mut self.audio, medium, tag, (skip, "AudioSpecificConfig"), |config| {
+                ClipTrack::aac(config.clone())
+            }),
             Content::Picture { .. } => Ok(earlier(&mut self.times[0])),
             Content::Sound(_) => Ok(earlier(&mut self.times[1])),
             Content::Unknown(unknown) => {

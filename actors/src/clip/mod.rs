@@ -200,10 +200,9 @@ impl Reader {
         let due = start.saturating_add(sample.dts.saturating_sub(self.extent.first));
         let len = sample.len as usize;
         let units = match self.tracks.get(sample.track) {
-            _ if len > MAX_ACCESS_UNIT => Err(format!(
-                "the frame at byte {} has {len} bytes, at most {MAX_ACCESS_UNIT} are sent",
-                sample.offset
-            )),
+            _ if len > MAX_ACCESS_UNIT => {
+                Err(format!("the frame at byte {} has {len} bytes, at most {MAX_ACCESS_UNIT} are sent", sample.offset))
+            }
             Some(track) => {
                 let units = track.units(&self.medium.read(sample.offset, len)?, sample.key);
                 units.map_err(|error| format!("the frame at byte {}: {error}", sample.offset))

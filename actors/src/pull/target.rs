@@ -5,6 +5,8 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::file::FileTarget;
+
 /// The option of a route's URL that names the transport; it is not sent to the camera.
 const TRANSPORT: &str = "transport";
 /// Names of parameters whose values are no business of people who look at routes.
@@ -27,10 +29,12 @@ pub enum Transport {
 pub enum UrlError {
     #[error("{0}")]
     Parse(url::ParseError),
-    #[error("scheme {0:?} cannot be pulled, rtsp can")]
+    #[error("scheme {0:?} cannot be pulled, rtsp and file can")]
     Scheme(String),
     #[error("it names no host")]
     Host,
+    #[error("{0}")]
+    File(&'static str),
     #[error("transport={0:?} is not tcp or udp")]
     Transport(String),
 }
@@ -56,12 +60,18 @@ pub struct Target {
     url: Url,
     login: Option<Login>,
     transport: Transport,
+    file: Option<FileTarget>,
 }
 
 impl Target {
-    /// Takes a URL of the form `rtsp://user:password@host:port/path?query`; user and password may be percent-encoded.
+    /// Takes a URL of the form `rtsp://user:password@host:port/path?query`; user and password may be percent-encoded. Or one
+    /// of a file: `file:///folder/name`.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let mut url = Url::parse(text.trim()).map_err(UrlError::Parse)?;
+        if url.scheme() == "file" {
+            let file = Some(FileTarget::of_url(&url).map_err(UrlError::File)?);
+            return Ok(Self { url, login: None, transport: Transport::Any, file });
+        }
         if url.scheme() != "rtsp" {
             return Err(UrlError::Scheme(url.scheme().to_owned()));
         }
@@ -76,12 +86,16 @@ impl Target {
         let _ = url.set_password(None);
         url.set_fragment(None);
         let transport = take_transport(&mut url)?;
-        Ok(Self { url, login, transport })
+        Ok(Self { url, login, transport, file: None })
     }
 
     /// The stream that lies below this one.
     pub(crate) fn below<'a>(&self, segments: impl Iterator<Item = &'a str>) -> Self {
         let mut target = self.clone();
+        if let Some(file) = &mut target.file {
+            file.extend(segments);
+            return target;
+        }
         // Fails only for URLs without a host.
         if let Ok(mut path) = target.url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -104,8 +118,16 @@ impl Target {
         self.transport
     }
 
-    /// Host and port, for logs and REST.
+    /// The file, if it is one.
+    pub(super) fn file(&self) -> Option<&FileTarget> {
+        self.file.as_ref()
+    }
+
+    /// Host and port, or a file's name without its folder: for logs and REST.
     pub fn address(&self) -> String {
+        if let Some(file) = &self.file {
+            return format!("file:{}", file.name());
+        }
         format!("{}:{}", self.url.host_str().unwrap_or_default(), self.url.port().unwrap_or(554))
     }
 
@@ -215,6 +237,8 @@ mod tests {
             ("rtsp:///x", "host"),
             ("rtsp:x", "host"),
             ("rtsp://h/?transport=quic", "quic"),
+            ("file://server/a.mp4", "host"),
+            ("file:///a.mp4?transport=tcp", "%3F"),
         ] {
             let error = Target::parse(url).expect_err(url).to_string();
             assert!(error.contains(part) && !error.contains("secret"), "{url}: {error}");

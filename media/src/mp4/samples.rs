@@ -93,7 +93,11 @@ impl Table {
         let sizes = match tables.find(b"stsz")? {
             Some(sizes) => sizes,
             None if tables.find(b"stz2")?.is_some() => {
-                return Err(Error::Invalid { what: FourCc(*b"stz2"), at: tables.at, field: "size table (stsz is read)" });
+                return Err(Error::Invalid {
+                    what: FourCc(*b"stz2"),
+                    at: tables.at,
+                    field: "size table (stsz is read)",
+                });
             }
             None => return Err(Error::Missing { what: FourCc(*b"stsz"), within: tables.kind, at: tables.at }),
         };

@@ -73,7 +73,8 @@ impl PullRoute {
         let unwanted = self.wanted.elapsed();
         match &self.state {
             State::Live(live) => {
-                if let Some(reason) = live.ingest.stalled(self.hub.settings.pull_stall) {
+                let limit = self.hub.settings.pull_stall;
+                if let Some(reason) = live.ingest.stalled(limit).filter(|_| live.feed.may_stall()) {
                     return self.broken(&reason, ctx);
                 }
                 if live.found.info.publisher() != Some(live.id) {

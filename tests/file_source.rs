@@ -81,9 +81,11 @@ fn check_rounds(hub: &Hub, path: &str, file: &Path) {
     for pair in played.windows(2) {
         let [before, now] = [&pair[0], &pair[1]];
         assert_eq!(number(&now.1), (number(&before.1) + 1) % PICTURES, "{path}: after {} s", before.0);
-        let step = now.0 - before.0;
-        let times: Vec<_> = played.iter().map(|(time, _)| *time).collect();
-        assert!((step - 0.04).abs() < 0.0011, "{path}: a step of {step} s at {} s: {times:?}", before.0);
+    }
+    // ffmpeg guesses the times of the first pictures until it has seen how they are reordered.
+    for pair in played[10..].windows(2) {
+        let step = pair[1].0 - pair[0].0;
+        assert!((step - 0.04).abs() < 0.0011, "{path}: a step of {step} s at {} s", pair[0].0);
     }
 }
 

@@ -163,6 +163,8 @@ pub struct Extent {
     pub length: i64,
     /// The earliest decode time.
     pub first: i64,
+    /// When the sound begins that is played.
+    pub sound: i64,
 }
 
 /// Measures a clip while its samples go by.
@@ -198,7 +200,8 @@ impl Measure {
             (None, audio) => audio?,
         };
         let first = [self.video, self.audio].into_iter().flatten().map(|(first, _)| first).min()?;
-        (length >= SHORTEST).then_some(Extent { length, first })
+        let sound = self.audio.map_or(0, |(first, _)| first);
+        (length >= SHORTEST).then_some(Extent { length, first, sound })
     }
 }
 
@@ -206,7 +209,7 @@ impl Extent {
     /// Whether a frame of audio is played: not what an encoder put before the beginning, nor what would run into the next
     /// round by more than half of it.
     pub fn holds_audio(&self, sample: &Sample) -> bool {
-        let middle = sample.pts + sample.duration / 2;
+        let middle = sample.pts + sample.duration / 2 - self.sound;
         (0..self.length).contains(&middle)
     }
 }

@@ -131,7 +131,7 @@ impl Reader {
         } else {
             return Err(ClipError::Format);
         };
-        let extent = Extent { length: 0, first: 0 };
+        let extent = Extent { length: 0, first: 0, sound: 0 };
         let mut reader = Self { medium, index, tracks, notes, extent, round: 0 };
         reader.measure(deadline)?;
         Ok(reader)

@@ -227,7 +227,7 @@ fn the_length_of_a_round() {
     assert_eq!(round(&[0, 40], &[0, 1000]), Some((1020, 0)));
     assert_eq!(round(&[], &[-20, 0, 20]), Some((40, 0)));
     assert_eq!(round(&[], &[]), None);
-    let extent = Extent { length: ms(80), first: 0 };
+    let extent = Extent { length: ms(80), first: 0, sound: 0 };
     let held: Vec<_> = [-20, -9, 0, 60, 69, 71].iter().map(|dts| extent.holds_audio(&sample(*dts, 20))).collect();
     assert_eq!(held, [false, true, true, true, true, false]);
 }

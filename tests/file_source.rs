@@ -1,6 +1,7 @@
 //! Files as sources: clips that ffmpeg made are looped in real time, every picture comes and time goes on over the seam; what
 //! is wrong with a file is told in words, and nothing outside of a route's folder can be asked for.
 
+#[allow(unreachable_pub)] // a part of the scripted camera's support; files need no camera
 #[path = "support/fake_camera/routes.rs"]
 mod routes;
 mod support;

@@ -142,15 +142,18 @@ impl Walk {
 impl Found {
     fn look(&mut self, medium: &Medium, tag: &Tag) -> Result<(), ClipError> {
         let time = Some(i64::from(tag.head.timestamp));
-        let earlier = |known: &mut Option<i64>| *known = if known.is_some() { (*known).min(time) } else { time };
+        let earlier = |known: &mut Option<i64>| {
+            *known = if known.is_some() { (*known).min(time) } else { time };
+            Ok(())
+        };
         match tag.content {
             Content::H264Config(skip) => take(&mut self.video, medium, tag, (skip, "avcC"), ClipTrack::h264),
             Content::H265Config(skip) => take(&mut self.video, medium, tag, (skip, "hvcC"), ClipTrack::h265),
             Content::AacConfig(skip) => take(&mut self.audio, medium, tag, (skip, "AudioSpecificConfig"), |config| {
                 ClipTrack::aac(config.clone())
             }),
-            Content::Picture { .. } => Ok(earlier(&mut self.times[0])),
-            Content::Sound(_) => Ok(earlier(&mut self.times[1])),
+            Content::Picture { .. } => earlier(&mut self.times[0]),
+            Content::Sound(_) => earlier(&mut self.times[1]),
             Content::Unknown(unknown) => {
                 if !self.unknown.contains(&unknown) && self.unknown.len() < 4 {
                     self.unknown.push(unknown);

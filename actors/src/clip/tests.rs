@@ -17,8 +17,8 @@ fn the_demo_goes_round_without_a_seam() {
     let (mut last, mut counts) = ([None; 2], [0_usize; 2]);
     let mut sender = Sender::new(reader.tracks());
     let mut packets = Vec::new();
-    // 480 pictures of 40 ms and 900 sounds a round.
-    for _ in 0..3 * (480 + 900) {
+    // 480 pictures of 40 ms a round, and 899 sounds: one less than would fill it.
+    for _ in 0..3 * (480 + 899) {
         let frame = reader.next().expect("it never ends");
         sender.packets(&frame, &mut packets);
         let timestamp = packets.last().expect("a frame has packets").timestamp;
@@ -26,12 +26,13 @@ fn the_demo_goes_round_without_a_seam() {
         if frame.track == 1
             && let Some(before) = last[1]
         {
-            assert_eq!(timestamp - before, 1024, "sound {}", counts[1]);
+            let seam = counts[1].is_multiple_of(899);
+            assert_eq!(timestamp - before, if seam { 2048 } else { 1024 }, "sound {}", counts[1]);
         }
         last[frame.track] = Some(timestamp);
         counts[frame.track] += 1;
     }
-    assert_eq!(counts, [3 * 480, 3 * 900]);
+    assert_eq!(counts, [3 * 480, 3 * 899]);
 }
 
 #[test]

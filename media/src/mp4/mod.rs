@@ -113,16 +113,16 @@ impl Movie {
         let mut movie = Self { tracks: Vec::new(), notes: Vec::new() };
         for (number, found) in moov.children(0).filter(is_track).enumerate() {
             let left_out = match track(&found?, timescale)? {
-                Taken::Track(_) if movie.tracks.len() >= MAX_TRACKS => "the file has too many tracks".to_owned(),
-                Taken::Track(track) if track.clip.track.kind == Kind::Video && movie.has_video() => {
+                Ok(_) if movie.tracks.len() >= MAX_TRACKS => "the file has too many tracks".to_owned(),
+                Ok(track) if track.clip.track.kind == Kind::Video && movie.has_video() => {
                     "it is a second video".to_owned()
                 }
-                Taken::Track(track) => {
+                Ok(track) => {
                     let index = movie.tracks.len();
                     movie.tracks.push(Indexed { clip: track.clip.at(index), table: track.table });
                     continue;
                 }
-                Taken::LeftOut(reason) => reason,
+                Err(reason) => reason,
             };
             if movie.notes.len() < MAX_TRACKS {
                 movie.notes.push(format!("track {} is left out: {left_out}", number + 1));
@@ -172,17 +172,15 @@ fn is_track(found: &Result<Boxed, Error>) -> bool {
     !matches!(found, Ok(found) if found.kind.0 != *b"trak")
 }
 
-enum Taken {
-    Track(Indexed),
-    LeftOut(String),
-}
+/// The track, or why it is left out.
+type Taken = Result<Indexed, String>;
 
 fn track(trak: &Boxed, movie_timescale: u32) -> Result<Taken, Error> {
     let media = trak.child(b"mdia")?;
     let (header, handler) = (media.child(b"mdhd")?, media.child(b"hdlr")?);
     let kind = handler.u32(8)?.to_be_bytes();
     if !matches!(&kind, b"vide" | b"soun") {
-        return Ok(Taken::LeftOut(format!("it is of kind {}", FourCc(kind))));
+        return Ok(Err(format!("it is of kind {}", FourCc(kind))));
     }
     let timescale = header.u32(if header.u32(0)? >> 24 == 1 { 20 } else { 12 })?;
     if timescale == 0 {
@@ -191,14 +189,14 @@ fn track(trak: &Boxed, movie_timescale: u32) -> Result<Taken, Error> {
     let tables = media.child(b"minf")?.child(b"stbl")?;
     let clip = match entry::read(&tables.child(b"stsd")?)? {
         Ok(clip) => clip,
-        Err(reason) => return Ok(Taken::LeftOut(reason)),
+        Err(reason) => return Ok(Err(reason)),
     };
     let shift = shift(trak, timescale, movie_timescale)?;
     let table = Table::read(&tables, timescale, shift)?;
     if table.is_empty() {
-        return Ok(Taken::LeftOut("it has no samples".into()));
+        return Ok(Err("it has no samples".into()));
     }
-    Ok(Taken::Track(Indexed { clip, table }))
+    Ok(Ok(Indexed { clip, table }))
 }
 
 /// What the edit list adds to a track's times, in its ticks: a pause before the first edit, less where that begins. Later

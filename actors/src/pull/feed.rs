@@ -65,9 +65,6 @@ pub(super) enum PullError {
     /// Asking again soon would only lock the account.
     #[error("the camera refuses user and password: {0}")]
     Login(String),
-    /// It was let in before: the nonce has run out.
-    #[error("{0}")]
-    Stale(String),
     #[error("{0}")]
     Failed(String),
     #[error("no {step} within {} s", limit.as_secs_f64())]
@@ -88,6 +85,14 @@ impl Feed {
         match self {
             Self::Camera(camera) => camera.poll_next(task),
             Self::File(player) => player.poll_next(task),
+        }
+    }
+
+    /// Sends a receiver report of a track, where somebody listens to it.
+    pub(super) fn report(&mut self, track: usize, report: &[u8]) {
+        match self {
+            Self::Camera(camera) => camera.report(track, report),
+            Self::File(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@
 //! - Only once, and only within [`OPEN`] of SETUP or PLAY: players send their first packets then to open the way back.
 //! - Not after a packet came from the announced port: then there is no NAT that changes ports. Several viewers behind one
 //!   address cannot take each other's streams once these run.
-//! - Only while exactly one session of that address is open: with two, nothing in a first packet says whose it is. A wrong
+//! - Only while exactly one session of that address can have sent it: with two players that are open, nothing in a first packet says whose it is. A wrong
 //!   guess would give one viewer's stream to another, so nobody gets it, and the clients fall back to TCP.
 
 use std::collections::HashMap;
@@ -23,6 +23,9 @@ use super::Datagrams;
 
 /// How long a client's first packet is waited for. ffmpeg, VLC and GStreamer send it right before or after PLAY.
 const OPEN: Duration = Duration::from_secs(10);
+
+/// Type of an RTCP sender report (RFC 3550, section 12.1).
+const SENDER_REPORT: u8 = 200;
 
 /// What a session wants to receive and send for one track.
 #[derive(Debug, Clone)]
@@ -165,12 +168,13 @@ impl Claims {
         let now = Instant::now();
         let open = self.open.get_mut(&from.ip())?;
         open.retain(|claim| claim.is_open(false, now) || claim.is_open(true, now));
-        let mut fitting = open.iter().filter(|claim| claim.is_open(rtcp, now));
+        let tracks =
+            || open.iter().filter(|claim| claim.is_open(rtcp, now) && claim.wanted.known_by.allows(rtcp, first));
+        let mut fitting = tracks();
         let session = fitting.next()?.wanted.session;
         if fitting.any(|claim| claim.wanted.session != session) {
             return None;
         }
-        let tracks = || open.iter().filter(|claim| claim.is_open(rtcp, now));
         let named = tracks().find(|claim| claim.wanted.known_by.tells(rtcp, first));
         let beside = || {
             let below = from.port().checked_sub(1)?;
@@ -188,6 +192,16 @@ impl Claims {
 }
 
 impl KnownBy {
+    /// Whether such a packet can be of this track at all: publishers send its payload type and sender reports, players first
+    /// packets of any type and receiver reports.
+    fn allows(self, is_rtcp: bool, bytes: &[u8]) -> bool {
+        match self {
+            Self::PayloadType(_) if is_rtcp => bytes.get(1) == Some(&SENDER_REPORT),
+            Self::PayloadType(_) => self.tells(false, bytes),
+            Self::Ssrc(_) => !is_rtcp || bytes.get(1) != Some(&SENDER_REPORT),
+        }
+    }
+
     fn tells(self, is_rtcp: bool, bytes: &[u8]) -> bool {
         match self {
             Self::PayloadType(own) => !is_rtcp && bytes.len() >= 12 && bytes[1] & 0x7f == own,

@@ -97,7 +97,12 @@ async fn a_publishers_packets_say_their_track() {
     assert_eq!(table.find("192.0.2.7:50000", true, &[0x80, 200, 0, 0]), None, "a report that could be of either");
     assert_eq!(table.find("192.0.2.7:50002", false, &packet), Some((3, 1)));
     assert_eq!(table.find("192.0.2.7:50003", true, &[0x80, 200, 0, 0]), Some((3, 1)));
-    assert_eq!(table.find("192.0.2.7:50000", false, &[1]), Some((3, 0)), "the only one left");
+    assert_eq!(table.find("192.0.2.7:50000", false, PUNCH), None, "no packet of its track");
+    packet[1] = 96;
+    let mut both = Table::new(&[publisher(0, 96), player(4, 0, 9000)]);
+    assert_eq!(both.find("192.0.2.7:50000", false, &packet), None, "of either");
+    assert_eq!(both.find("192.0.2.7:50002", false, PUNCH), Some((4, 0)), "of the player");
+    assert_eq!(both.find("192.0.2.7:50000", false, &packet), Some((3, 0)), "of the publisher");
 }
 
 #[actix::test]

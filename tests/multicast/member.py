@@ -62,6 +62,7 @@ missing = doubled = taken = reports = ttl = 0
 bye = False
 until, reported, pinged = time.time() + 60, 0, time.time()
 while taken < count and time.time() < until:
+    idle = True
     try:
         data, control, _, sender = rtp.recvmsg(65536, 100)
         assert sender[0] == source, sender
@@ -74,7 +75,7 @@ while taken < count and time.time() < until:
             missing += 0 < step < 0x8000 and step - 1
         last = sequence
         taken += 1
-        continue
+        idle = False
     except BlockingIOError:
         pass
     try:
@@ -103,7 +104,8 @@ while taken < count and time.time() < until:
         pinged = time.time()
         cseq += 1
         rtsp.sendall(f"GET_PARAMETER {url} RTSP/1.0\r\nCSeq: {cseq}\r\n{session}\r\n".encode())
-    time.sleep(0.002)
+    if idle:
+        time.sleep(0.002)
 say(f"missing {missing} doubled {doubled} reports {reports}")
 say("ttl", ttl)
 if taken >= count:

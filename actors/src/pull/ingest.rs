@@ -4,13 +4,15 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipchub_media::rtp::receiver::{Order, Received, Receiver};
+use bytes::Bytes;
+use ipchub_media::Kind;
+use ipchub_media::rtp::receiver::{Received, Receiver};
 use ipchub_media::rtp::rtcp::{self, Rtcp};
-use ipchub_media::{Kind, Track};
 
-use super::rtsp_client::Item;
+use super::feed::{Fed, Item};
 use crate::messages::{Media, MediaItem};
 use crate::meter::Stats;
+use crate::rtsp::udp::random_u64;
 use crate::trouble::Trouble;
 
 /// The receiving end of one connection.
@@ -22,6 +24,8 @@ pub(super) struct Ingest {
     items: Vec<MediaItem>,
     bytes: u64,
     received: Vec<Received>,
+    /// Of our reports.
+    ssrc: u32,
     stats: Arc<Stats>,
     trouble: Trouble,
 }
@@ -36,19 +40,18 @@ struct Receiving {
 }
 
 impl Ingest {
-    pub(super) fn new(place: String, tracks: &[Track], stats: Arc<Stats>) -> Self {
+    pub(super) fn new(place: String, tracks: &[Fed], stats: Arc<Stats>) -> Self {
         let tracks = tracks
             .iter()
-            .map(|track| Receiving {
+            .map(|Fed { track, order, ssrc }| Receiving {
                 kind: track.kind,
-                // The client gives packets of either transport in order.
-                receiver: Receiver::new(track.payload_type, track.clock_rate, Order::Kept),
+                receiver: Receiver::new(track.payload_type, track.clock_rate, *order).with_ssrc(*ssrc),
                 ssrc: None,
                 heard: Instant::now(),
             })
             .collect();
         let (items, received, trouble) = Default::default();
-        Self { place, tracks, items, bytes: 0, received, stats, trouble }
+        Self { place, tracks, items, bytes: 0, received, ssrc: random_u64() as u32, stats, trouble }
     }
 
     pub(super) fn take(&mut self, item: Item, now: Duration) {
@@ -99,6 +102,16 @@ impl Ingest {
         }
         let (items, bytes) = (std::mem::take(&mut self.items), std::mem::take(&mut self.bytes));
         Some(Media { publisher, arrival, bytes, items })
+    }
+
+    /// A receiver report of each track that had packets (RFC 3550, section 6.4.2).
+    pub(super) fn reports(&mut self, now: Duration) -> Vec<(usize, Bytes)> {
+        let ssrc = self.ssrc;
+        let block = |(track, receiving): (usize, &mut Receiving)| {
+            let block = receiving.receiver.report_block(now)?;
+            Some((track, rtcp::receiver_report(ssrc, &block, "ipchub")))
+        };
+        self.tracks.iter_mut().enumerate().filter_map(block).collect()
     }
 
     /// What has not come for that long, if the connection is worth nothing without it: everything, or all video.

@@ -1,4 +1,4 @@
-//! A pull that is live: from the camera to the source, until one of them ends, the media stalls or nobody watches.
+//! A pull that is live: from the feed to the source, until one of them ends, the media stalls or nobody watches.
 
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
@@ -10,8 +10,8 @@ use super::{FORGET, Live, PullRoute, Retire, STABLE, State};
 use crate::messages::{Media, Unpublish};
 use crate::source::Source;
 
-/// Packets given to the source in one message at most.
-const BATCH: usize = 64;
+/// Packets given to the source in one message at most: more than one read of video has.
+const BATCH: usize = 256;
 
 impl PullRoute {
     fn now(&self) -> Duration {
@@ -58,12 +58,21 @@ impl PullRoute {
     /// Leaves camera and source.
     pub(super) fn close(&mut self, reason: &str, comes_back: bool) {
         let State::Live(live) = std::mem::replace(&mut self.state, State::Idle) else { return };
-        let Live { id, camera, found, counted, .. } = *live;
+        let Live { id, feed, found, counted, .. } = *live;
         found.source.do_send(Unpublish { id, reason: reason.to_owned(), comes_back });
         actix_rt::spawn(async move {
-            camera.close().await;
+            feed.close().await;
             drop(counted);
         });
+    }
+
+    /// Tells the camera how its packets arrive: some take a client for gone that says nothing.
+    pub(super) fn report(&mut self) {
+        let now = self.now();
+        let State::Live(live) = &mut self.state else { return };
+        for (track, report) in live.ingest.reports(now) {
+            live.feed.report(track, &report);
+        }
     }
 
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -98,7 +107,7 @@ impl PullRoute {
     }
 }
 
-/// Reads the camera of one publication.
+/// Reads the feed of one publication.
 pub(super) struct Listen {
     pub(super) id: u64,
 }
@@ -122,7 +131,7 @@ impl ActorFuture<PullRoute> for Listen {
             if live.id != self.id {
                 return Poll::Ready(());
             }
-            match live.camera.poll_next(task) {
+            match live.feed.poll_next(task) {
                 Poll::Ready(Ok(item)) => live.ingest.take(item, now),
                 Poll::Ready(Err(reason)) => {
                     route.forward(ctx);

@@ -19,6 +19,7 @@ mod procfs;
 mod publish;
 mod results;
 mod rtsp;
+mod smoke;
 mod stamp;
 mod standard;
 mod stats;
@@ -96,6 +97,12 @@ enum Command {
     },
     /// The standard set against a hub that is started for each run.
     Standard(standard::Standard),
+    /// Two viewers of each kind for two seconds on a hub that is started for it: is everything whole?
+    Smoke {
+        /// The hub's program.
+        #[arg(long, default_value = "target/release/ipchub")]
+        hub: PathBuf,
+    },
     /// The limit's process.
     #[command(hide = true)]
     LimitServer {
@@ -108,10 +115,10 @@ enum Command {
 #[derive(Debug, Clone, Copy, Args)]
 struct Stream {
     /// Bits a second of each stream.
-    #[arg(long, default_value_t = 2e6)]
+    #[arg(long, default_value_t = 2e6, value_parser = positive)]
     bitrate: f64,
     /// Frames a second.
-    #[arg(long, default_value_t = 25.0)]
+    #[arg(long, default_value_t = 25.0, value_parser = positive)]
     fps: f64,
     /// Frames from key frame to key frame.
     #[arg(long, default_value_t = 50)]
@@ -224,6 +231,7 @@ fn run(command: Command) -> Result<()> {
             output.tell(&measure::play(&plan)?)
         }
         Command::Standard(standard) => standard::run(&standard),
+        Command::Smoke { hub } => smoke::run(&hub),
         Command::LimitServer { stream } => limit::serve(&stream),
     }
 }
@@ -255,4 +263,9 @@ fn watched(play: &Play, measure: fn(&Plan) -> Result<Outcome>) -> Result<()> {
 
 fn seconds_of(value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(value).with_context(|| format!("{value} seconds"))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if value.is_finite() && value >= 1.0 { Ok(value) } else { Err("at least 1".to_owned()) }
 }

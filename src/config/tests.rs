@@ -45,6 +45,8 @@ fn mistakes_are_named() {
         ("", &[("IPCHUB_PULL_IDLE", "x")], "IPCHUB_PULL_IDLE"),
         ("[limits]\nsources = 0", &[], "limits.sources = 0"),
         ("[rtsp]\nudp_port = 1555", &[], "rtsp.udp_port = 1555"),
+        ("auth_secret = \"tooshort\"", &[], "auth_secret = ***: it must have 16"),
+        ("[users]\nprovider = \"redis\"", &[], "line 2: users.provider = \"redis\""),
         ("log = \"loud\"", &[], "log = \"loud\""),
         ("", &[("IPCHUB_LISSTEN", ":1")], "IPCHUB_LISSTEN"),
         ("", &[("IPCHUB_WORKERS", "many")], "IPCHUB_WORKERS"),

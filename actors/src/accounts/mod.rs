@@ -15,7 +15,7 @@ pub mod users;
 
 pub use actor::{Accounts, UserChangeError};
 pub use gate::{Gate, Login, Refusal, Right};
-pub use secret::SecretError;
+pub use secret::{MIN_SECRET, SecretError};
 
 use crate::store::{Kept, Provider, StoreError};
 use ended::Ended;

@@ -16,8 +16,10 @@ use crate::accounts::{Refusal, UserChangeError};
 use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
 use crate::pull::status::Snapshot;
+use crate::route_table::Route;
 use crate::rtp_lane::{RtpChunk, RtpStart};
 use crate::source::Source;
+use crate::store::StoreError;
 
 /// To the supervisor: the source at a path, made on the asking thread if there is none. For publishers.
 #[derive(Debug)]
@@ -142,7 +144,7 @@ pub struct ListRoutes {
 }
 
 /// Answer to [`ListRoutes`].
-#[derive(Debug, MessageResponse)]
+#[derive(MessageResponse)]
 pub struct RouteList {
     /// Of all routes.
     pub total: usize,
@@ -158,12 +160,25 @@ pub struct FindRoute {
     pub pattern: String,
 }
 
-/// A route as people see it.
-#[derive(Debug, Clone)]
+/// To the route table: add a route, or change the one of its pattern. Answered when it is kept; it counts at once.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct PutRoute(pub Route);
+
+/// To the route table: delete a route; what is live goes on. False if there is none of that pattern.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, StoreError>")]
+pub struct DeleteRoute {
+    /// Canonical.
+    pub pattern: String,
+}
+
+/// A route as administrators see it.
+#[derive(Clone)]
 pub struct RouteInfo {
     /// Canonical.
     pub pattern: String,
-    /// With `***` for a password.
+    /// With its password: for administrators.
     pub url: String,
     /// Connected from the hub's start on.
     pub keepalive: bool,

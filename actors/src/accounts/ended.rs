@@ -11,7 +11,7 @@ use super::tokens::{Claims, Family, REFRESH};
 use crate::store::{self, Document};
 
 /// Its name in the data folder.
-pub const FILE: &str = "tokens.json";
+pub(super) const FILE: &str = "tokens.json";
 /// Logins of one user that are refreshed and known. The oldest is over when there are more.
 const LOGINS: usize = 64;
 /// Users of which something is known. When there are more, all logins of all users are over.
@@ -20,7 +20,7 @@ const USERS: usize = 20_000;
 /// The table. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Logins of anybody up to here are over.
     before: u64,
     users: BTreeMap<String, OfUser>,
@@ -45,7 +45,7 @@ struct Login {
 
 impl Ended {
     /// Whether a token's pair still counts.
-    pub fn allows(&self, claims: &Claims) -> bool {
+    pub(super) fn allows(&self, claims: &Claims) -> bool {
         let user = self.users.get(&claims.sub);
         let before = user.map_or(0, |user| user.before).max(self.before);
         let known = user.and_then(|user| user.logins.iter().find(|login| login.family == claims.family));
@@ -53,7 +53,7 @@ impl Ended {
     }
 
     /// Whether a token's login was refreshed, is known by that, and not over for another reason.
-    pub fn knows(&self, claims: &Claims) -> bool {
+    pub(super) fn knows(&self, claims: &Claims) -> bool {
         let user = self.users.get(&claims.sub);
         user.is_some_and(|user| {
             user.logins.iter().any(|login| login.family == claims.family && !login.pair.is_empty())
@@ -61,14 +61,14 @@ impl Ended {
     }
 
     /// The time of a new login, so that it is after all that is over.
-    pub fn after(&self, user: &str, now: u64) -> u64 {
+    pub(super) fn after(&self, user: &str, now: u64) -> u64 {
         let before = self.users.get(user).map_or(0, |user| user.before).max(self.before);
         now.max(before + 1)
     }
 
     /// A refresh token was used: `pair` takes the place of its own. False if its pair was over: then it was used before, and
     /// the whole login is over.
-    pub fn refresh(&mut self, claims: &Claims, pair: &str, now: u64) -> bool {
+    pub(super) fn refresh(&mut self, claims: &Claims, pair: &str, now: u64) -> bool {
         self.forget(now);
         let allowed = self.allows(claims);
         let until = now + REFRESH.as_millis() as u64;
@@ -85,7 +85,7 @@ impl Ended {
     }
 
     /// All logins of a user are over.
-    pub fn end_user(&mut self, user: &str, now: u64) {
+    pub(super) fn end_user(&mut self, user: &str, now: u64) {
         self.forget(now);
         let after = self.after(user, now);
         self.users.insert(user.to_owned(), OfUser { before: after, logins: Vec::new() });

@@ -1,9 +1,12 @@
 //! A blocking HTTP/1.1 client over one socket a request, and the body of an answer as it comes in.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 
-use super::SOON;
+use super::json::Json;
+use super::{SOON, lock};
 
 /// A whole answer.
 #[derive(Debug, Clone)]
@@ -47,10 +50,78 @@ pub fn delete(address: SocketAddr, path: &str) -> Response {
     request(address, "DELETE", path, &[])
 }
 
-/// A request without body; the answer is read to its end.
+/// Who asks a hub: the token of its default user, or of whom a test names.
+static LOGINS: Mutex<BTreeMap<SocketAddr, (String, String, Option<String>)>> = Mutex::new(BTreeMap::new());
+
+/// A new hub may have the address of an old one.
+pub fn forget(address: SocketAddr) {
+    lock(&LOGINS).remove(&address);
+}
+
+/// Requests to that hub are that user's from now on.
+pub fn log_in_as(address: SocketAddr, user: &str, password: &str) {
+    lock(&LOGINS).insert(address, (user.into(), password.into(), None));
+}
+
+/// The access token of a user; panics if the hub gives none.
+pub fn login(address: SocketAddr, user: &str, password: &str) -> String {
+    let (access, _) = tokens(address, user, password).unwrap_or_else(|answer| panic!("login as {user}: {answer:?}"));
+    access
+}
+
+/// The access and the refresh token of a user, or the answer that has none.
+pub fn tokens(address: SocketAddr, user: &str, password: &str) -> Result<(String, String), Response> {
+    let body = serde_json::json!({ "username": user, "password": password }).to_string();
+    let answer = anonymous(address, "POST", "/api/v1/login", &[("Content-Type", "application/json")], &body);
+    if answer.status != 200 {
+        return Err(answer);
+    }
+    let json = Json::parse(&answer.text());
+    Ok((json.text("access_token").to_owned(), json.text("refresh_token").to_owned()))
+}
+
+/// The access token for a hub's REST; made once. `None` if the default user cannot log in there.
+fn token(address: SocketAddr) -> Option<String> {
+    let (user, password, known) =
+        lock(&LOGINS).get(&address).cloned().unwrap_or_else(|| ("admin".into(), "admin".into(), None));
+    let token = known.or_else(|| tokens(address, &user, &password).ok().map(|(access, _)| access))?;
+    lock(&LOGINS).insert(address, (user, password, Some(token.clone())));
+    Some(token)
+}
+
+/// A request without body, to REST by whoever is logged in; the answer is read to its end.
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut answer = Answer::to(address, method, path, "HTTP/1.1", headers)
-        .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    send(address, method, path, headers, "")
+}
+
+/// A request with a body, to REST by whoever is logged in.
+pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    let needs = ["streams", "routes", "users"].iter().any(|noun| path.starts_with(&format!("/api/v1/{noun}")));
+    let named = path.contains("token=") && !path.contains("page_token=")
+        || headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let token = if needs && !named { token(address) } else { None };
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let mut headers = headers.to_vec();
+    headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
+    anonymous(address, method, path, &headers, body)
+}
+
+/// A request of nobody in particular.
+pub fn anonymous(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    let length = body.len().to_string();
+    let mut headers = headers.to_vec();
+    if !body.is_empty() {
+        headers.push(("Content-Length", &length));
+    }
+    exchange(address, method, path, &headers, body)
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], text: &str) -> Response {
+    let sent = Answer::head(address, method, path, "HTTP/1.1", headers).and_then(|mut stream| {
+        stream.write_all(text.as_bytes())?;
+        Answer::read_head(stream)
+    });
+    let mut answer = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
     let mut body = Vec::new();
     if method != "HEAD" {
         answer.read_to_end(&mut body).unwrap_or_else(|error| panic!("body of {method} {path}: {error}"));
@@ -88,6 +159,16 @@ impl Answer {
         version: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Self> {
+        Self::read_head(Self::head(address, method, path, version, headers)?)
+    }
+
+    fn head(
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        version: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<TcpStream> {
         let mut stream = connect(address);
         let mut head = format!("{method} {path} {version}\r\nHost: {address}\r\n");
         for (name, value) in headers {
@@ -97,7 +178,7 @@ impl Answer {
             head.push_str("Connection: close\r\n");
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        Self::read_head(stream)
+        Ok(stream)
     }
 
     /// Reads the head of an answer.

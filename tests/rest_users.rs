@@ -63,7 +63,8 @@ fn users_are_made_changed_listed_and_deleted() {
     assert_eq!(hub.json("/api/v1/users/bob").text("push"), "/a/*");
     assert!(http::tokens(hub.address(), "bob", "pw2").is_err());
     let old = http::login(hub.address(), "bob", "pw1");
-    let streams = |token: &str| anonymous(hub.address(), "GET", &format!("/api/v1/streams?token={token}"), &[], "").status;
+    let streams =
+        |token: &str| anonymous(hub.address(), "GET", &format!("/api/v1/streams?token={token}"), &[], "").status;
     assert_eq!(streams(&old), 200);
     assert_eq!(post(&hub, "/api/v1/users?update_password=1", r#"{"name":"bob","password":"pw2"}"#).status, 200);
     assert_eq!(streams(&old), 401, "a changed password ends its tokens");
@@ -115,7 +116,8 @@ fn what_is_wrong_is_named() {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let answer = http::send(hub.address(), "POST", "/api/v1/login", &form, "username=admin&password=admin");
     assert_eq!(answer.status, 415, "{}", answer.text());
-    let answer = http::send(hub.address(), "POST", "/api/v1/login", &form, r#"{"username":"admin","password":"admin"}"#);
+    let answer =
+        http::send(hub.address(), "POST", "/api/v1/login", &form, r#"{"username":"admin","password":"admin"}"#);
     assert_eq!(answer.status, 200, "curl's default is no hindrance");
     assert_eq!(http::delete(hub.address(), "/api/v1/users/admin").status, 409);
     assert_eq!(http::request(hub.address(), "PUT", "/api/v1/users", &[]).status, 405);
@@ -153,7 +155,8 @@ fn an_old_file_is_read_and_rewritten_at_the_first_change() {
                 {\"name\":\"eve\",\"password\":\"5ebe2294ecd0e0f08eab7690d2a6ee69\"}]";
     std::fs::write(&file, text).expect("a file can be written");
     let hub = start(&folder);
-    for (user, password) in [("admin", "21232f297a57a5a743894a0e4a801fc3"), ("eve", "5ebe2294ecd0e0f08eab7690d2a6ee69")] {
+    for (user, password) in [("admin", "21232f297a57a5a743894a0e4a801fc3"), ("eve", "5ebe2294ecd0e0f08eab7690d2a6ee69")]
+    {
         assert!(http::tokens(hub.address(), user, password).is_err(), "an MD5 string itself never logs in");
     }
     http::login(hub.address(), "bob", "secret");

@@ -1,6 +1,7 @@
 //! Who asks, and whether they may: every call of REST comes through here, and has its line in the log.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -42,13 +43,13 @@ pub async fn check(
     let begin = Instant::now();
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let peer = peer(request.request());
-    let (user, response) = match admit(&request) {
-        Ok(user) => {
-            let response = next.call(request).await;
-            let response = response.map(ServiceResponse::map_into_boxed_body)?;
-            (user, response)
-        }
-        Err(error) => (None, request.into_response(error.error_response())),
+    let (user, admitted) = match caller(&request) {
+        Ok(user) => (user.clone(), admit(&request, user.as_deref())),
+        Err(error) => (None, Err(error)),
+    };
+    let response = match admitted {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(error) => request.into_response(error.error_response()),
     };
     let user = user.as_ref().map_or("-", |user| user.name.as_str());
     let (status, took) = (response.status().as_u16(), begin.elapsed().as_secs_f64() * 1000.0);
@@ -63,20 +64,30 @@ pub fn peer(request: &HttpRequest) -> String {
     peer.map_or_else(|| "-".into(), |peer| peer.to_string())
 }
 
-fn admit(request: &ServiceRequest) -> Result<Option<std::sync::Arc<User>>, ApiError> {
-    let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
-    if OPEN.contains(&path) {
+/// Whose token a call has; `None` where none is asked for.
+fn caller(request: &ServiceRequest) -> Result<Option<Arc<User>>, ApiError> {
+    if OPEN.contains(&call(request)) {
         return Ok(None);
     }
     let hub = request.app_data::<web::Data<Hub>>().expect("the application was made with a hub");
     let token = token(request.query_string(), request.headers()).ok_or(Refusal::Token)?;
-    let user = hub.gate.token(&token)?;
+    Ok(Some(hub.gate.token(&token)?))
+}
+
+fn admit(request: &ServiceRequest, user: Option<&User>) -> Result<(), ApiError> {
+    let call = call(request);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let of_streams = path == "/streams" || path.starts_with("/streams/");
-    if user.admin || reads && of_streams {
-        return Ok(Some(user));
+    let of_streams = call == "/streams" || call.starts_with("/streams/");
+    match user {
+        Some(user) if !user.admin && !(reads && of_streams) => {
+            Err(ApiError::Forbidden(format!("the user {} is no administrator", user.name)))
+        }
+        _ => Ok(()),
     }
-    Err(ApiError::Forbidden(format!("the user {} is no administrator", user.name)))
+}
+
+fn call(request: &ServiceRequest) -> &str {
+    request.path().strip_prefix("/api/v1").unwrap_or_default()
 }
 
 /// Whether a request may watch a canonical path.

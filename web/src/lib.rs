@@ -39,7 +39,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
                     web::scope("/v1")
                         .wrap(from_fn(access::check))
                         .service(web::resource("/login").post(api::login::login).default_service(error::method()))
-                        .service(web::resource("/refreshtoken").get(api::login::refresh).default_service(error::method()))
+                        .service(
+                            web::resource("/refreshtoken").get(api::login::refresh).default_service(error::method()),
+                        )
                         .service(
                             web::resource("/users")
                                 .get(api::users::list)
@@ -54,7 +56,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
                         )
                         .service(web::resource("/server").get(api::server::server).default_service(error::method()))
                         .service(web::resource("/runtime").get(api::server::runtime).default_service(error::method()))
-                        .service(web::resource("/routes").get(api::routes::list).post(api::routes::put).default_service(error::method()))
+                        .service(
+                            web::resource("/routes")
+                                .get(api::routes::list)
+                                .post(api::routes::put)
+                                .default_service(error::method()),
+                        )
                         .service(
                             web::resource("/routes/{pattern:.*}")
                                 .get(api::routes::show)

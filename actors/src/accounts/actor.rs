@@ -134,7 +134,10 @@ async fn check(gate: &Arc<Gate>, hasher: &Semaphore, login: LogIn) -> Result<Arc
         }
         None => {
             let (wait, refusal) = attempt.wrong();
-            log::warn!("{address}: a login as {:?} was refused", name.chars().take(users::MAX_NAME).collect::<String>());
+            log::warn!(
+                "{address}: a login as {:?} was refused",
+                name.chars().take(users::MAX_NAME).collect::<String>()
+            );
             tokio::time::sleep(wait).await;
             Err(refusal)
         }

@@ -93,7 +93,8 @@ impl Attempts {
         if self.by_address.len() < ADDRESSES {
             return;
         }
-        self.by_address.retain(|_, attempt| attempt.running > 0 || now.saturating_duration_since(attempt.last) < MEMORY);
+        self.by_address
+            .retain(|_, attempt| attempt.running > 0 || now.saturating_duration_since(attempt.last) < MEMORY);
         if self.by_address.len() >= ADDRESSES {
             let mut times: Vec<_> = self.by_address.values().map(|attempt| attempt.last).collect();
             let (_, middle, _) = times.select_nth_unstable(ADDRESSES / 2);

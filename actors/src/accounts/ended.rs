@@ -55,9 +55,7 @@ impl Ended {
     /// Whether a token's login was refreshed, is known by that, and not over for another reason.
     pub(super) fn knows(&self, claims: &Claims) -> bool {
         let user = self.users.get(&claims.sub);
-        user.is_some_and(|user| {
-            user.logins.iter().any(|login| login.family == claims.family && !login.pair.is_empty())
-        })
+        user.is_some_and(|user| user.logins.iter().any(|login| login.family == claims.family && !login.pair.is_empty()))
     }
 
     /// The time of a new login, so that it is after all that is over.

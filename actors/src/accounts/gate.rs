@@ -127,7 +127,12 @@ impl Gate {
     }
 
     /// Who answered a Digest challenge.
-    pub fn digest(self: &Arc<Self>, answer: &DigestAnswer, asked: Asked<'_>, address: IpAddr) -> Result<Arc<User>, Refusal> {
+    pub fn digest(
+        self: &Arc<Self>,
+        answer: &DigestAnswer,
+        asked: Asked<'_>,
+        address: IpAddr,
+    ) -> Result<Arc<User>, Refusal> {
         let login = self.begin_login(address)?;
         let users = self.users();
         let user = users.user(&answer.username);

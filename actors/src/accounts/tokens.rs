@@ -197,7 +197,9 @@ mod tests {
         assert_eq!((access.sub.as_str(), access.exp - access.iat, access.family), ("bob", 7200, family()));
         let refresh = tokens.read(&pair.refresh, Kind::Refresh).expect("ours");
         assert_eq!((refresh.exp - refresh.iat, refresh.jti), (7 * 86_400, access.jti));
-        assert!(tokens.read(&pair.access, Kind::Refresh).is_none() && tokens.read(&pair.refresh, Kind::Access).is_none());
+        assert!(
+            tokens.read(&pair.access, Kind::Refresh).is_none() && tokens.read(&pair.refresh, Kind::Access).is_none()
+        );
         assert!(Tokens::new(b"other").read(&pair.access, Kind::Access).is_none());
     }
 

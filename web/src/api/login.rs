@@ -44,11 +44,7 @@ fn answer(pair: Pair) -> HttpResponse {
 }
 
 /// `POST /login`
-pub async fn login(
-    request: HttpRequest,
-    payload: web::Payload,
-    hub: web::Data<Hub>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn login(request: HttpRequest, payload: web::Payload, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
     let Credentials { username, password } = body::json(&request, payload).await?;
     let peer = request.conn_data::<Rc<Slot>>().and_then(|slot| slot.peer());
     // Only a test of handlers has no connection.

@@ -23,7 +23,10 @@ fn an_old_file_is_read_and_written_in_our_form() {
     let again = Users::parse(&text).expect("our own form");
     assert_eq!(again.users, users.users);
     assert_eq!(again.text(), text);
-    assert!(again.user("admin").expect("there").has_default_password() || again.user("admin").expect("there").secret.lacks_digest());
+    assert!(
+        again.user("admin").expect("there").has_default_password()
+            || again.user("admin").expect("there").secret.lacks_digest()
+    );
 }
 
 #[test]

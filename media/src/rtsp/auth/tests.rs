@@ -17,7 +17,9 @@ fn answer(algorithm: Algorithm, nonce: &str, nc: Option<u32>, password: &str) ->
     let ha2 = algorithm.hex(&format!("DESCRIBE:{uri}"));
     let (text, more) = match nc {
         None => (format!("{ha1}:{nonce}:{ha2}"), String::new()),
-        Some(nc) => (format!("{ha1}:{nonce}:{nc:08x}:xyz:auth:{ha2}"), format!(", qop=auth, nc={nc:08x}, cnonce=\"xyz\"")),
+        Some(nc) => {
+            (format!("{ha1}:{nonce}:{nc:08x}:xyz:auth:{ha2}"), format!(", qop=auth, nc={nc:08x}, cnonce=\"xyz\""))
+        }
     };
     let response = algorithm.hex(&text);
     let name = algorithm.name();
@@ -41,9 +43,10 @@ fn an_example_of_the_rfc() {
     let text = "Mufasa:http-auth@example.org:Circle of Life";
     let ha1 = Ha1 { md5: md5_hex(text.as_bytes()), sha256: sha256_hex(text.as_bytes()) };
     assert!(answer.is_right(&ha1, "GET") && !answer.is_right(&ha1, "POST"));
-    let sha256 = header
-        .replace("MD5", "SHA-256")
-        .replace("8ca523f5e9506fed4657c9700eebdbec", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
+    let sha256 = header.replace("MD5", "SHA-256").replace(
+        "8ca523f5e9506fed4657c9700eebdbec",
+        "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
+    );
     let Some(Authorization::Digest(answer)) = Authorization::read(&sha256) else { panic!("valid") };
     assert!(answer.is_right(&ha1, "GET"));
 }
@@ -76,8 +79,14 @@ fn nonces_of_others_are_stale_for_who_knows_the_password_and_nothing_else() {
     let later = format!("{:016x}{}", 9_999_999, &ours[16..]);
     for nonce in ["x", "", &other, &later, &ours[..40], "äöüäöüäöüäöü"] {
         if !nonce.is_empty() {
-            assert_eq!(verifier.check(&answer(Algorithm::Md5, nonce, Some(1), "right"), &ha1, ASKED, NOW), Check::Stale);
-            assert_eq!(verifier.check(&answer(Algorithm::Md5, nonce, Some(1), "wrong"), &ha1, ASKED, NOW), Check::Wrong);
+            assert_eq!(
+                verifier.check(&answer(Algorithm::Md5, nonce, Some(1), "right"), &ha1, ASKED, NOW),
+                Check::Stale
+            );
+            assert_eq!(
+                verifier.check(&answer(Algorithm::Md5, nonce, Some(1), "wrong"), &ha1, ASKED, NOW),
+                Check::Wrong
+            );
         }
     }
 }
@@ -120,7 +129,8 @@ fn headers() {
     let basic = Authorization::read("basic Ym9iOmE6Yg==");
     assert_eq!(basic, Some(Authorization::Basic { user: "bob".into(), password: "a:b".into() }));
     assert_eq!(Authorization::read("Bearer  abc "), Some(Authorization::Bearer("abc".into())));
-    let quoted = r#"Digest username="b\"o\\b",realm="",nonce=n,response=R , uri="a,b=c",qop="auth",nc=0000000a,cnonce="c""#;
+    let quoted =
+        r#"Digest username="b\"o\\b",realm="",nonce=n,response=R , uri="a,b=c",qop="auth",nc=0000000a,cnonce="c""#;
     let Some(Authorization::Digest(answer)) = Authorization::read(quoted) else { panic!("valid") };
     assert_eq!((answer.username.as_str(), answer.uri.as_str(), answer.response.as_str()), ("b\"o\\b", "a,b=c", "r"));
     assert_eq!(answer.qop.map(|qop| qop.nc), Some(10));
@@ -142,7 +152,9 @@ fn headers() {
     ] {
         assert_eq!(Authorization::read(wrong), None, "{wrong}");
         // Nothing that is cut off may panic.
-        (0..wrong.len()).filter(|end| wrong.is_char_boundary(*end)).for_each(|end| drop(Authorization::read(&wrong[..end])));
+        (0..wrong.len())
+            .filter(|end| wrong.is_char_boundary(*end))
+            .for_each(|end| drop(Authorization::read(&wrong[..end])));
     }
     let many = format!("Digest {}", "a=b,".repeat(1000));
     assert_eq!(Authorization::read(&many), None);

@@ -195,6 +195,15 @@ impl Handler<Refresh> for Accounts {
     }
 }
 
+/// All tokens of a user are over.
+async fn end_tokens(gate: &Gate, user: String) -> Result<(), StoreError> {
+    let ended = gate.ended.change(move |ended| -> Result<_, StoreError> {
+        ended.end_user(&user, now());
+        Ok(())
+    });
+    ended.await
+}
+
 impl PutUser {
     fn check(&self) -> Result<(), UserChangeError> {
         let field = |name, text: String| Err(UserChangeError::Field(name, text));
@@ -238,7 +247,7 @@ impl Handler<PutUser> for Accounts {
             let user = name.clone();
             if ends {
                 // First: whoever has the old password may not get through between the two.
-                gate.ended.change(move |ended| Ok::<_, StoreError>(ended.end_user(&user, now()))).await?;
+                end_tokens(&gate, user).await?;
             }
             gate.users.change(move |users| apply(users, &name, &put, secret)).await
         })
@@ -281,7 +290,7 @@ impl Handler<DeleteUser> for Accounts {
                 result => result?,
             };
             // One of the same name and password who comes later is another.
-            gate.ended.change(move |ended| Ok::<_, StoreError>(ended.end_user(&user, now()))).await?;
+            end_tokens(&gate, user).await?;
             Ok(true)
         })
     }

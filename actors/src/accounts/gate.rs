@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ipchub_media::rtsp::auth::{Asked, Check, DigestAnswer, Nonces, Verifier};
+use ipchub_media::rtsp::auth::{Asked, Check, DigestAnswer, Ha1, Nonces, Verifier, constant_time_eq};
 
 use super::attempts::Attempts;
 use super::ended::Ended;
@@ -151,6 +151,30 @@ impl Gate {
                 Err(Refusal::Stale)
             }
             Check::Wrong => Err(login.wrong().1),
+        }
+    }
+
+    /// Who said a password, of which `ha1` makes what is known of it. For connections that nobody else can read.
+    pub fn known(
+        self: &Arc<Self>,
+        name: &str,
+        ha1: impl FnOnce(&str) -> Ha1,
+        address: IpAddr,
+    ) -> Result<Arc<User>, Refusal> {
+        let login = self.begin_login(address)?;
+        let (users, name) = (self.users(), name.to_lowercase());
+        let said = ha1(&name);
+        let user = users.user(&name).filter(|user| {
+            let known = user.secret.ha1(&user.name);
+            let right = known.is_some_and(|known| constant_time_eq(known.sha256.as_bytes(), said.sha256.as_bytes()));
+            right && (address.is_loopback() || !user.has_default_password())
+        });
+        match user {
+            Some(user) => {
+                login.right();
+                Ok(Arc::clone(user))
+            }
+            None => Err(login.wrong().1),
         }
     }
 

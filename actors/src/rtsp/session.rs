@@ -17,6 +17,7 @@ use tokio::io::AsyncReadExt;
 use super::playing::Playing;
 use super::publishing::Publishing;
 use super::udp::{Datagrams, random_u64};
+use crate::accounts::Right;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
@@ -51,6 +52,8 @@ pub struct RtspSession {
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
+    /// Who logged in.
+    pub(super) user: Option<String>,
     _counted: Active,
 }
 
@@ -79,6 +82,7 @@ impl RtspSession {
                 playing: None,
                 heard: Instant::now(),
                 reason: None,
+                user: None,
             }
         })
     }
@@ -191,7 +195,13 @@ impl RtspSession {
         self.heard = Instant::now();
         log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
         let mut events = Vec::new();
-        self.session.request(request, &mut events);
+        match self.admit(&request) {
+            Ok(()) => self.session.request(request, &mut events),
+            Err(refused) => {
+                let status = (refused.status, refused.text.as_str());
+                self.session.refuse(&request, status, &refused.challenges, &mut events);
+            }
+        }
         self.act(events, ctx);
     }
 
@@ -240,6 +250,11 @@ impl RtspSession {
     }
 
     fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
+        if let Err(refusal) = self.may(Right::Push, &request.path) {
+            let mut events = Vec::new();
+            self.session.answer_publish(Err(refusal), &mut events);
+            return self.act(events, ctx);
+        }
         let id = self.hub.publisher_id();
         let claim = claim_and_publish(
             self.hub.supervisor.clone(),

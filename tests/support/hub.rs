@@ -38,7 +38,10 @@ impl Hub {
     /// As [`Hub::start`] on another address.
     pub fn listen(listen: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut command = command(environment, arguments);
-        command.args(["--listen", listen, "--udp-port", "0"]);
+        command.args(["--listen", listen]);
+        if !arguments.contains(&"--udp-port") {
+            command.args(["--udp-port", "0"]);
+        }
         // Tests run beside each other; arguments count over the environment.
         let folder = temporary(&format!("data-{}-{}", std::process::id(), STARTED.fetch_add(1, Relaxed)));
         if !environment.iter().any(|(name, _)| *name == "IPCHUB_DATA_DIR") {

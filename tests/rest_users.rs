@@ -179,7 +179,7 @@ fn a_change_by_hand_is_noticed_or_refused_with_its_place() {
     std::fs::write(&file, good).expect("a file can be written");
     let hub = start(&folder);
     assert_eq!(hub.json("/api/v1/users").number("total"), 2.0);
-    std::fs::write(&file, &good.replace("]", r#",{"name":"eve","password":"e"}]"#)).expect("a file can be written");
+    std::fs::write(&file, good.replace("]", r#",{"name":"eve","password":"e"}]"#)).expect("a file can be written");
     assert!(wait_until(SOON, || hub.json("/api/v1/users").number("total") == 3.0));
     std::fs::write(&file, "[\n{\"name\": 5}]").expect("a file can be written");
     hub.wait_log(&["users.json", "line 2", "stay as they were"]);

@@ -34,10 +34,14 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// A connection whose reads and writes give up instead of hanging a test.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
-    stream.set_read_timeout(Some(SOON)).expect("a timeout can be set");
-    stream.set_write_timeout(Some(SOON)).expect("a timeout can be set");
-    stream
+    try_connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"))
+}
+
+fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.set_write_timeout(Some(SOON))?;
+    Ok(stream)
 }
 
 /// `GET`
@@ -50,11 +54,14 @@ pub fn delete(address: SocketAddr, path: &str) -> Response {
     request(address, "DELETE", path, &[])
 }
 
+/// User, password and token, once there is one.
+type Caller = (String, String, Option<String>);
+
 /// What everybody may ask.
 const OPEN: [&str; 4] = ["server", "runtime", "login", "refreshtoken"];
 
 /// Who asks a hub: the token of its default user, or of whom a test names.
-static LOGINS: Mutex<BTreeMap<SocketAddr, (String, String, Option<String>)>> = Mutex::new(BTreeMap::new());
+static LOGINS: Mutex<BTreeMap<SocketAddr, Caller>> = Mutex::new(BTreeMap::new());
 
 /// A new hub may have the address of an old one.
 pub fn forget(address: SocketAddr) {
@@ -112,25 +119,34 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
 
 /// A request of nobody in particular.
 pub fn anonymous(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
-    let length = body.len().to_string();
-    let mut headers = headers.to_vec();
-    if !body.is_empty() {
-        headers.push(("Content-Length", &length));
-    }
-    exchange(address, method, path, &headers, body)
+    exchange(address, method, path, headers, body)
 }
 
 fn exchange(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], text: &str) -> Response {
-    let sent = Answer::head(address, method, path, "HTTP/1.1", headers).and_then(|mut stream| {
-        stream.write_all(text.as_bytes())?;
-        Answer::read_head(stream)
-    });
-    let mut answer = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    try_exchange(address, method, path, headers, text).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+}
+
+/// A request to a hub that may be ended meanwhile.
+pub fn try_exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    text: &str,
+) -> io::Result<Response> {
+    let length = text.len().to_string();
+    let mut headers = headers.to_vec();
+    if !text.is_empty() {
+        headers.push(("Content-Length", &length));
+    }
+    let mut stream = Answer::head(address, method, path, "HTTP/1.1", &headers)?;
+    stream.write_all(text.as_bytes())?;
+    let mut answer = Answer::read_head(stream)?;
     let mut body = Vec::new();
     if method != "HEAD" {
-        answer.read_to_end(&mut body).unwrap_or_else(|error| panic!("body of {method} {path}: {error}"));
+        answer.read_to_end(&mut body)?;
     }
-    Response { status: answer.status, headers: answer.headers, body }
+    Ok(Response { status: answer.status, headers: answer.headers, body })
 }
 
 /// How the body's end is known.
@@ -173,7 +189,7 @@ impl Answer {
         version: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<TcpStream> {
-        let mut stream = connect(address);
+        let mut stream = try_connect(address)?;
         let mut head = format!("{method} {path} {version}\r\nHost: {address}\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

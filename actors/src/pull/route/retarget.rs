@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use super::{Keep, PullRoute, State};
+use crate::pull::backoff::Backoff;
 use crate::pull::target::Target;
 
 /// To a pull: its route is another now.
@@ -16,7 +17,7 @@ pub(crate) struct Retarget {
 impl PullRoute {
     /// Goes to the new camera; viewers stay.
     pub(super) fn switch(&mut self, ctx: &mut Context<Self>) {
-        self.backoff.reset();
+        self.backoff = Backoff::default();
         match &self.state {
             State::Live(_) => {
                 let wanted = self.is_wanted();

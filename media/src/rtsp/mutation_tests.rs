@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::headers::{Range, SessionId, Transport};
-use super::{Described, Event, Item, Parser, RtpStart, Session, SessionConfig, TrackTransport};
+use super::{Described, Event, Item, Offer, Parser, RtpStart, Session, SessionConfig, TrackTransport};
 use crate::path::{canonical, of_uri};
 use crate::sdp::{AddressFamily, Description, write};
 use crate::sniff::looks_like_rtsp;
@@ -121,6 +121,8 @@ fn run(bytes: &[u8], random: &mut Random) {
         timeout: Duration::from_secs(60),
         server_name: "ipchub/test".into(),
         udp_ports: Some((6970, 6971)),
+        stream: None,
+        offer: Offer::Both,
         address_family: AddressFamily::V6,
     });
     let mut parser = Parser::new();

@@ -1,7 +1,7 @@
 //! SETUP to play, and PLAY: which tracks are wanted, where they go, and from where on.
 
 use super::describe::{TrackUrl, transport};
-use super::events::{Described, Play, TrackTransport};
+use super::events::{Described, Play, SessionConfig, TrackTransport};
 use super::setup::{free_channels, owner};
 use super::{Answer, Refusal, refusal};
 use crate::path;
@@ -26,14 +26,14 @@ impl Playback {
     }
 
     /// Sets up the track that the request names. An error changes nothing.
-    pub(super) fn setup(&mut self, request: &Request, udp_ports: Option<(u16, u16)>) -> Answer {
+    pub(super) fn setup(&mut self, request: &Request, config: &SessionConfig) -> Answer {
         let track = self
-            .track_of(&request.uri)
+            .track_of(&request.uri, config)
             .ok_or_else(|| refusal(404, format!("No track of {} has the URL {}.", self.path, quoted(&request.uri))))?;
         let header = transport(request)?;
         let mut why = refusal(461, format!("Transport {} is not offered here.", quoted(header)));
         for asked in Transport::parse_list(header) {
-            match self.accept(track, &asked, udp_ports) {
+            match self.accept(track, &asked, config.udp_ports) {
                 Ok((transport, answer)) => {
                     self.take(track, transport);
                     return Ok(Response::new(200).with("Transport", answer.to_string()));
@@ -45,10 +45,13 @@ impl Playback {
     }
 
     /// The track by its control; the stream's own URL means the only one.
-    fn track_of(&self, uri: &str) -> Option<usize> {
+    fn track_of(&self, uri: &str, config: &SessionConfig) -> Option<usize> {
         match TrackUrl::read(uri).track {
             Some(track) => (track < self.transports.len()).then_some(track),
-            None => (self.transports.len() == 1 && path::of_uri(uri).0 == self.path).then_some(0),
+            None => {
+                let own = config.stream.is_some() || path::of_uri(uri).0 == self.path;
+                (own && self.transports.len() == 1).then_some(0)
+            }
         }
     }
 

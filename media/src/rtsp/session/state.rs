@@ -2,9 +2,9 @@
 
 use super::announce::Announced;
 use super::describe::{Describing, check_accept};
-use super::events::{Event, Publish, SessionConfig};
+use super::events::{Event, Offer, Publish, SessionConfig};
 use super::play::Playback;
-use super::{Answer, PUBLIC, refusal};
+use super::{Answer, public, refusal};
 use crate::path;
 use crate::rtsp::headers::RtpStart;
 use crate::rtsp::message::{Method, Request, Response, quoted};
@@ -53,11 +53,14 @@ impl State {
     ) -> (Self, Option<Answer>) {
         let udp_ports = config.udp_ports;
         let (state, answer) = match (self, &request.method) {
-            (state, Method::Options) => (state, Ok(Response::new(200).with("Public", PUBLIC))),
+            (state, Method::Options) => (state, Ok(Response::new(200).with("Public", public(config.offer)))),
             (state, Method::GetParameter | Method::SetParameter) => (state, Ok(Response::new(200))),
 
+            (state, method @ (Method::Announce | Method::Record)) if config.offer == Offer::Play => {
+                (state, Err(refusal(501, format!("{method} is not offered here: this session can play only."))))
+            }
             (state @ (Self::Init | Self::Announced(_) | Self::Described(_)), Method::Announce) => {
-                match Announced::read(&request) {
+                match Announced::read(&request, config) {
                     Ok(announced) => (Self::Announced(announced), Ok(Response::new(200))),
                     Err(refusal) => (state, Err(refusal)),
                 }
@@ -77,29 +80,31 @@ impl State {
             }
             (state @ Self::Recording(_), Method::Record) => (state, Ok(Response::new(200))),
 
-            (state @ (Self::Init | Self::Described(_)), Method::Describe) => match Describing::read(&request, cseq) {
-                Ok((describing, describe)) => {
-                    out.push(Event::Describe(describe));
-                    return (Self::Describing(describing), None);
+            (state @ (Self::Init | Self::Described(_)), Method::Describe) => {
+                match Describing::read(&request, cseq, config) {
+                    Ok((describing, describe)) => {
+                        out.push(Event::Describe(describe));
+                        return (Self::Describing(describing), None);
+                    }
+                    Err(refusal) => (state, Err(refusal)),
                 }
-                Err(refusal) => (state, Err(refusal)),
-            },
-            (Self::Init, Method::Setup) => match Describing::read_setup(request, cseq) {
+            }
+            (Self::Init, Method::Setup) => match Describing::read_setup(request, cseq, config) {
                 Ok((describing, describe)) => {
                     out.push(Event::Describe(describe));
                     return (Self::Describing(describing), None);
                 }
                 Err(refusal) => (Self::Init, Err(refusal)),
             },
-            (Self::Described(mut playback), Method::Setup) => match playback.setup(&request, udp_ports) {
+            (Self::Described(mut playback), Method::Setup) => match playback.setup(&request, config) {
                 Ok(response) => (Self::Prepared(playback), Ok(response)),
                 Err(refusal) => (Self::Described(playback), Err(refusal)),
             },
             (Self::Prepared(mut playback), Method::Setup) => {
-                let answer = playback.setup(&request, udp_ports);
+                let answer = playback.setup(&request, config);
                 (Self::Prepared(playback), answer)
             }
-            (Self::Paused(mut playback), Method::Setup) => match playback.setup(&request, udp_ports) {
+            (Self::Paused(mut playback), Method::Setup) => match playback.setup(&request, config) {
                 Ok(response) => (Self::Prepared(playback), Ok(response)),
                 Err(refusal) => (Self::Paused(playback), Err(refusal)),
             },
@@ -136,8 +141,9 @@ impl State {
         let (Self::Prepared(playback) | Self::Playing { playback, .. } | Self::Paused(playback)) = self else {
             return None;
         };
-        let same = request.method == Method::Describe && path::of_uri(&request.uri).0 == playback.path;
-        same.then(|| check_accept(&request.headers).map(|()| playback.description(config)))
+        let same = config.stream.is_some() || path::of_uri(&request.uri).0 == playback.path;
+        (same && request.method == Method::Describe)
+            .then(|| check_accept(&request.headers).map(|()| playback.description(config)))
     }
 
     /// For "... is not possible ...".

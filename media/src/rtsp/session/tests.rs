@@ -1,6 +1,7 @@
 mod describe;
 mod play;
 mod publish;
+mod websocket;
 
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ fn session(udp_ports: Option<(u16, u16)>) -> Session {
         server_name: "ipchub/test".into(),
         udp_ports,
         address_family: AddressFamily::V4,
+        stream: None,
+        offer: Offer::Both,
     })
 }
 

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::Addr;
 
+use crate::connection::Link;
+use crate::info::{Consumer, PacketType};
 use crate::meter::Stats;
 use crate::route_table::RouteTable;
 use crate::rtsp::udp::UdpPorts;
 use crate::supervisor::Supervisor;
+use crate::wsp::channels::Channels;
 
 /// Limits and times, from the configuration.
 #[derive(Debug, Clone)]
@@ -81,6 +84,8 @@ pub struct Hub {
     pub routes: Addr<RouteTable>,
     /// The UDP ports for RTP and RTCP, if they are open.
     pub udp: Option<Arc<UdpPorts>>,
+    /// Channels of WSP.
+    pub channels: Arc<Channels>,
     /// When the hub started.
     pub started: Started,
     ids: Arc<Ids>,
@@ -117,13 +122,35 @@ impl Hub {
         routes: Addr<RouteTable>,
         udp: Option<Arc<UdpPorts>>,
     ) -> Self {
-        Self { settings, stats, supervisor, routes, udp, started: Started::now(), ids: Arc::default() }
+        Self {
+            settings,
+            stats,
+            supervisor,
+            routes,
+            udp,
+            channels: Arc::default(),
+            started: Started::now(),
+            ids: Arc::default(),
+        }
     }
 
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.
-    pub fn consumer_id(&self, kind: crate::info::PacketType) -> u32 {
+    pub fn consumer_id(&self, kind: PacketType) -> u32 {
         let sequence = self.ids.consumers.fetch_add(1, Relaxed).wrapping_add(1) & 0x3fff_ffff;
         (kind as u32) << 30 | sequence
+    }
+
+    /// A new consumer of RTP, connected as `extra` says.
+    pub(crate) fn rtp_consumer(&self, extra: &str, link: &Arc<Link>) -> Arc<Consumer> {
+        Arc::new(Consumer {
+            id: self.consumer_id(PacketType::Rtp),
+            started: Started::now(),
+            packet_type: PacketType::Rtp,
+            extra: extra.to_owned(),
+            link: Arc::clone(link),
+            offered: 0.into(),
+            dropped: 0.into(),
+        })
     }
 
     /// A new publisher's number.

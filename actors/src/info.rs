@@ -48,6 +48,11 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// How it is connected, for the log.
+    pub fn way(&self) -> &str {
+        self.extra.strip_prefix("net=").unwrap_or(&self.extra)
+    }
+
     /// Counts a chunk that it did not get.
     pub(crate) fn missed_chunk(&self, stats: &Stats) {
         self.dropped.fetch_add(1, Relaxed);

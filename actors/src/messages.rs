@@ -13,7 +13,7 @@ use ipchub_media::rtp::rtcp::SenderReport;
 use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
 use crate::pull::status::Snapshot;
-use crate::rtp_lane::{RtpChunk, RtpStart};
+use crate::rtp_lane::{Form, RtpChunk, RtpStart};
 use crate::source::Source;
 
 /// To the supervisor: the source at a path, made on the asking thread if there is none. For publishers.
@@ -343,8 +343,8 @@ pub struct Described {
 pub struct SubscribeRtp {
     /// The viewer as REST lists it.
     pub consumer: Arc<Consumer>,
-    /// It is sent datagrams.
-    pub udp: bool,
+    /// How it wants its packets.
+    pub form: Form,
     /// Where chunks go.
     pub chunks: Recipient<RtpChunk>,
     /// Where the end goes.

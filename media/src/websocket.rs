@@ -27,7 +27,7 @@ pub enum Opcode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Text or binary: who reads it here takes both.
-    Data(Bytes),
+    Data(BytesMut),
     /// To be answered with a pong of the same payload.
     Ping(Bytes),
     /// An answer, or a sign of life.
@@ -158,13 +158,13 @@ impl Decoder {
             8 => Some(Message::Close),
             9 => Some(Message::Ping(payload.freeze())),
             10 => Some(Message::Pong),
-            _ if head.fin && self.frames == 0 => Some(Message::Data(payload.freeze())),
+            _ if head.fin && self.frames == 0 => Some(Message::Data(payload)),
             _ => {
                 self.partial.extend_from_slice(&payload);
                 self.frames += 1;
                 head.fin.then(|| {
                     self.frames = 0;
-                    Message::Data(std::mem::take(&mut self.partial).freeze())
+                    Message::Data(std::mem::take(&mut self.partial))
                 })
             }
         }

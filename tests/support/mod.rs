@@ -9,6 +9,7 @@ pub mod flv;
 pub mod http;
 pub mod hub;
 pub mod json;
+pub mod page;
 pub mod process;
 pub mod rtsp;
 pub mod viewer;

@@ -1,6 +1,7 @@
 //! RTSP connections: thin shells around the state machine in `ipchub_media::rtsp::session`.
 
-mod playing;
+pub(crate) mod carrier;
+pub(crate) mod playing;
 mod publishing;
 pub mod session;
 pub mod udp;

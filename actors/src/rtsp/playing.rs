@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
+use bytes::Bytes;
 use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 
+use super::carrier::Carrier;
 use super::session::RtspSession;
 use super::udp::{Datagrams, UdpRoute};
-use crate::hub::Started;
-use crate::info::{Consumer, PacketType, Registered};
+use crate::connection::{Outbox, Socket};
+use crate::info::{Consumer, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
 };
-use crate::rtp_lane::{RtpChunk, on_channel};
+use crate::rtp_lane::{Form, RtpChunk, on_channel};
 use crate::supervisor::Supervisor;
 
 /// One path that is watched.
 #[derive(Debug)]
-pub(super) struct Playing {
+pub(crate) struct Playing {
     path: String,
     consumer: Arc<Consumer>,
     found: Found,
@@ -32,6 +34,32 @@ pub(super) struct Playing {
 type Refusal = (u16, String);
 
 impl Playing {
+    /// Becomes one of the source's consumers.
+    pub(crate) fn new(
+        path: String,
+        consumer: Arc<Consumer>,
+        found: Found,
+        transports: Vec<Option<TrackTransport>>,
+    ) -> Self {
+        log::info!("{path}: {} watches by {}", consumer.link.peer, consumer.way());
+        let _registered = found.info.add_consumer(Arc::clone(&consumer));
+        Self { path, consumer, found, transports, routes: Vec::new(), _registered }
+    }
+
+    /// Where each track that was set up begins.
+    pub(crate) fn starts(&self, opening: &RtpOpening) -> Vec<Option<machine::RtpStart>> {
+        let starts = self.transports.iter().zip(&opening.starts).map(|(transport, start)| {
+            let start = machine::RtpStart { sequence: start.sequence, timestamp: start.timestamp };
+            transport.as_ref().map(|_| start)
+        });
+        starts.collect()
+    }
+
+    /// How a track goes, if it was set up.
+    pub(crate) fn transport(&self, track: usize) -> Option<TrackTransport> {
+        self.transports.get(track).copied().flatten()
+    }
+
     pub(super) fn is_udp(&self) -> bool {
         self.routes.iter().any(Option::is_some)
     }
@@ -44,7 +72,7 @@ impl Drop for Playing {
             "{}: {} watched by {} for {:.1} s, {} chunks dropped",
             self.path,
             self.consumer.link.peer,
-            &self.consumer.extra["net=".len()..],
+            self.consumer.way(),
             self.consumer.started.at.elapsed().as_secs_f64(),
             self.consumer.dropped.load(Relaxed),
         );
@@ -83,6 +111,9 @@ impl RtspSession {
     }
 
     fn subscribe(&mut self, found: Found, request: machine::Play, ctx: &mut Context<Self>) {
+        if let Carrier::Wsp(_) = self.carrier {
+            return self.play_on_data(found, request, ctx);
+        }
         let datagrams = ctx.address().recipient::<Datagrams>();
         let route = |(track, transport): (usize, &Option<TrackTransport>)| match (transport, &self.hub.udp) {
             (Some(TrackTransport::Udp { client_rtp, client_rtcp }), Some(udp)) => {
@@ -92,32 +123,22 @@ impl RtspSession {
         };
         let routes: Vec<_> = request.transports.iter().enumerate().map(route).collect();
         let udp = routes.iter().any(Option::is_some);
-        let consumer = Arc::new(Consumer {
-            id: self.hub.consumer_id(PacketType::Rtp),
-            started: Started::now(),
-            packet_type: PacketType::Rtp,
-            extra: if udp { "net=rtsp-udp" } else { "net=rtsp-tcp" }.into(),
-            link: Arc::clone(self.link()),
-            offered: 0.into(),
-            dropped: 0.into(),
-        });
-        let registered = found.info.add_consumer(Arc::clone(&consumer));
+        let form = match self.carrier {
+            Carrier::Plain if udp => Form::Datagrams,
+            Carrier::Plain => Form::Interleaved,
+            Carrier::Websocket(_) | Carrier::Wsp(_) => Form::Websocket,
+        };
+        let consumer = self.hub.rtp_consumer(if udp { "net=rtsp-udp" } else { "net=rtsp-tcp" }, self.link());
         ctx.set_mailbox_capacity(self.hub.settings.viewer_queue);
         let subscribe = SubscribeRtp {
             consumer: Arc::clone(&consumer),
-            udp,
+            form,
             chunks: ctx.address().recipient(),
             end: ctx.address().recipient(),
         };
         let opening = found.source.send(subscribe);
-        let playing = Playing {
-            path: request.path,
-            consumer,
-            found,
-            transports: request.transports,
-            routes,
-            _registered: registered,
-        };
+        let mut playing = Playing::new(request.path, consumer, found, request.transports);
+        playing.routes = routes;
         ctx.wait(opening.into_actor(self).map(move |opening, session, ctx| match opening {
             Ok(opening) => session.start_playing(playing, opening, ctx),
             Err(_) => session.answer_play(Err((404, format!("{} is not live any more.", playing.path))), ctx),
@@ -125,12 +146,7 @@ impl RtspSession {
     }
 
     fn start_playing(&mut self, playing: Playing, opening: RtpOpening, ctx: &mut Context<Self>) {
-        log::info!("{}: {} watches by {}", playing.path, self.link().peer, &playing.consumer.extra["net=".len()..]);
-        let starts = playing.transports.iter().zip(&opening.starts).map(|(transport, start)| {
-            let start = machine::RtpStart { sequence: start.sequence, timestamp: start.timestamp };
-            transport.as_ref().map(|_| start)
-        });
-        let starts = starts.collect();
+        let starts = playing.starts(&opening);
         self.set_playing(playing);
         self.answer_play(Ok(starts), ctx);
         for chunk in opening.chunks {
@@ -138,7 +154,11 @@ impl RtspSession {
         }
     }
 
-    fn answer_play(&mut self, result: Result<Vec<Option<machine::RtpStart>>, Refusal>, ctx: &mut Context<Self>) {
+    pub(crate) fn answer_play(
+        &mut self,
+        result: Result<Vec<Option<machine::RtpStart>>, Refusal>,
+        ctx: &mut Context<Self>,
+    ) {
         let mut events = Vec::new();
         self.machine().answer_play(result, &mut events);
         self.act(events, ctx);
@@ -146,18 +166,19 @@ impl RtspSession {
     }
 
     fn send_chunk(&mut self, chunk: &RtpChunk, ctx: &mut Context<Self>) {
+        let over_websocket = matches!(self.carrier, Carrier::Websocket(_));
         let Some((outbox, socket, playing)) = self.sending() else { return };
         match playing.transports.get(chunk.track).and_then(Option::as_ref) {
             None => {}
             Some(TrackTransport::Interleaved { rtp, rtcp }) => {
-                let bytes = on_channel(&chunk.interleaved, if chunk.rtcp { *rtcp } else { *rtp });
-                if !outbox.is_empty() {
-                    return outbox.push(bytes);
-                }
-                match socket.try_write_vectored(&[IoSlice::new(&bytes)]) {
-                    Ok(written) if written == bytes.len() => {}
-                    Ok(written) => self.send_later(bytes.slice(written..), ctx),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send_later(bytes, ctx),
+                let channel = if chunk.rtcp { *rtcp } else { *rtp };
+                let bytes = match over_websocket {
+                    true => chunk.websocket_on_channel(channel),
+                    false => on_channel(&chunk.interleaved, channel),
+                };
+                match send_now(outbox, socket, bytes) {
+                    Ok(true) => {}
+                    Ok(false) => self.send_later(ctx),
                     Err(error) => self.fail(&error, ctx),
                 }
             }
@@ -169,6 +190,21 @@ impl RtspSession {
             }
         }
     }
+}
+
+/// Writes shared bytes in one call if nothing waits before them; what the kernel does not take waits. True: all was written
+/// or waits behind what is being waited for already.
+pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: Bytes) -> io::Result<bool> {
+    if !outbox.is_empty() {
+        outbox.push(bytes);
+        return Ok(true);
+    }
+    let written = match socket.try_write_vectored(&[IoSlice::new(&bytes)]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        written => written?,
+    };
+    outbox.push(bytes.slice(written..));
+    Ok(outbox.is_empty())
 }
 
 /// The source at a path, pulled first if a route leads there.
@@ -213,8 +249,6 @@ impl Handler<EndViewing> for RtspSession {
 
     fn handle(&mut self, end: EndViewing, ctx: &mut Self::Context) {
         self.end_playing();
-        let mut events = Vec::new();
-        self.machine().teardown(&end.reason, &mut events);
-        self.act(events, ctx);
+        self.tell_end(&end.reason, ctx);
     }
 }

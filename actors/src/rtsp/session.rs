@@ -10,10 +10,13 @@ use actix::prelude::*;
 use bytes::{BufMut, Bytes, BytesMut};
 use ipchub_media::rtsp::message::Request;
 use ipchub_media::rtsp::parser::{Item, Parser};
-use ipchub_media::rtsp::session::{Event, Publish as PublishRequest, Session, SessionConfig, TrackTransport};
+use ipchub_media::rtsp::session::{
+    Event, Offer, Publish as PublishRequest, Session, SessionConfig, StreamName, TrackTransport,
+};
 use ipchub_media::sdp::AddressFamily;
 use tokio::io::AsyncReadExt;
 
+use super::carrier::Carrier;
 use super::playing::Playing;
 use super::publishing::Publishing;
 use super::udp::{Datagrams, random_u64};
@@ -22,6 +25,8 @@ use crate::hub::Hub;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
 use crate::supervisor::Supervisor;
+use crate::wsp::channels::Owner;
+use crate::wsp::control::Control;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
 const READ_BUFFER: usize = 64 << 10;
@@ -36,41 +41,74 @@ const CLAIMS: usize = 3;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
 const MAILBOX: usize = 256;
 
+/// Close code of a websocket that ends in order (RFC 6455, section 7.4.1).
+const NORMAL_CLOSURE: u16 = 1000;
+
 /// The actor of one RTSP connection.
 #[derive(Debug)]
 pub struct RtspSession {
-    pub(super) hub: Hub,
+    pub(crate) hub: Hub,
     socket: Socket,
     link: Arc<Link>,
-    parser: Parser,
+    pub(crate) carrier: Carrier,
+    pub(super) parser: Parser,
     session: Session,
-    buffer: BytesMut,
-    outbox: Outbox,
+    pub(super) buffer: BytesMut,
+    pub(crate) outbox: Outbox,
     publishing: Option<Publishing>,
     playing: Option<Playing>,
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
-    _counted: Active,
+    _counted: Arc<Active>,
 }
 
 impl RtspSession {
     /// Starts the actor on this thread, the one that accepted the connection.
     pub fn begin(hub: Hub, socket: Socket) -> Addr<Self> {
+        let counted = Arc::new(hub.stats.rtsp.enter());
+        Self::start_on(hub, socket, Carrier::Plain, None, counted)
+    }
+
+    /// The same on a websocket of subprotocol `rtsp`, once its HTTP answer is written. `stream` is that of its URL.
+    pub fn begin_websocket(hub: Hub, socket: Socket, stream: StreamName) -> Addr<Self> {
+        let counted = Arc::new(hub.stats.rtsp.enter());
+        Self::start_on(hub, socket, Carrier::websocket(), Some(stream), counted)
+    }
+
+    /// The same on a websocket of subprotocol `control`, for WSP; its channel is bound to the stream and to `user`.
+    pub fn begin_wsp(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
+        let counted = Arc::new(hub.stats.wsp.enter());
+        let owner = Owner { path: stream.path.clone(), user };
+        let carrier = Carrier::Wsp(Box::new(Control::new(owner, Arc::clone(&counted))));
+        Self::start_on(hub, socket, carrier, Some(stream), counted)
+    }
+
+    fn start_on(
+        hub: Hub,
+        socket: Socket,
+        carrier: Carrier,
+        stream: Option<StreamName>,
+        counted: Arc<Active>,
+    ) -> Addr<Self> {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let session = Session::new(SessionConfig {
                 session_id: format!("{:016x}", random_u64()),
                 timeout: hub.settings.session_timeout,
                 server_name: concat!("ipchub/", env!("CARGO_PKG_VERSION")).into(),
-                udp_ports: hub.udp.as_ref().map(|udp| udp.ports()),
+                // A page cannot take datagrams.
+                udp_ports: hub.udp.as_ref().filter(|_| stream.is_none()).map(|udp| udp.ports()),
                 address_family: if socket.link().peer.is_ipv6() { AddressFamily::V6 } else { AddressFamily::V4 },
+                stream,
+                offer: if let Carrier::Wsp(_) = carrier { Offer::Play } else { Offer::Both },
             });
             Self {
                 link: Arc::clone(socket.link()),
-                _counted: hub.stats.rtsp.enter(),
+                _counted: counted,
                 hub,
                 socket,
+                carrier,
                 parser: Parser::default(),
                 session,
                 buffer: BytesMut::with_capacity(MIN_READ),
@@ -88,9 +126,23 @@ impl RtspSession {
     }
 
     /// Everything is said: ends once the replies are written.
-    fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
-        self.reason.get_or_insert(reason.into());
+    pub(super) fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        self.end_with(NORMAL_CLOSURE, reason, ctx);
+    }
+
+    /// The same with a close code for a websocket.
+    pub(super) fn end_with(&mut self, code: u16, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        let reason = reason.into();
         self.end_playing();
+        if let Carrier::Wsp(control) = &mut self.carrier {
+            control.end(&reason);
+        }
+        if self.reason.is_none()
+            && let Some(bye) = self.carrier.goodbye(code, &reason)
+        {
+            self.outbox.push(bye);
+        }
+        self.reason.get_or_insert(reason);
         self.unpublish();
         ctx.wait(Drain.then(|(), session: &mut Self, ctx: &mut Context<Self>| {
             let _ = session;
@@ -105,13 +157,30 @@ impl RtspSession {
             (None, io::ErrorKind::TimedOut) => error.to_string(),
             _ => format!("connection lost: {error}"),
         };
-        self.reason.get_or_insert(reason);
         self.end_playing();
-        self.socket.reset_on_close();
+        match self.carrier.goodbye(NORMAL_CLOSURE, &reason) {
+            // Between two messages there is room for a proper end; within one there is not.
+            Some(bye) if self.link.killed().is_some() && self.outbox.is_empty() => self.socket.last_words(&bye),
+            _ => self.socket.reset_on_close(),
+        }
+        self.reason.get_or_insert(reason);
         ctx.stop();
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
+    /// The client says something.
+    pub(crate) fn hear(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Tells the client that the hub ends the session: by a request of ours, or by the end of the websocket.
+    pub(super) fn tell_end(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        let mut events = Vec::new();
+        self.session.teardown(reason, &mut events);
+        events.retain(|event| matches!((&self.carrier, event), (Carrier::Plain, _) | (_, Event::End(_))));
+        self.act(events, ctx);
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
         &self.link
     }
 
@@ -125,9 +194,8 @@ impl RtspSession {
         playing.as_ref().map(|playing| (outbox, socket, playing))
     }
 
-    /// Keeps the rest of a chunk and hears nothing until it is written.
-    pub(super) fn send_later(&mut self, rest: Bytes, ctx: &mut Context<Self>) {
-        self.outbox.push(rest);
+    /// Hears nothing until the rest of a chunk is written.
+    pub(super) fn send_later(&mut self, ctx: &mut Context<Self>) {
         ctx.wait(Drain);
     }
 
@@ -140,6 +208,9 @@ impl RtspSession {
 
     pub(super) fn end_playing(&mut self) {
         self.playing = None;
+        if let Carrier::Wsp(control) = &mut self.carrier {
+            control.pause();
+        }
     }
 
     fn unpublish(&mut self) {
@@ -154,7 +225,7 @@ impl RtspSession {
     fn process(&mut self, ctx: &mut Context<Self>) {
         let now = self.now();
         while !ctx.waiting() && ctx.state().alive() {
-            match self.parser.next(&mut self.buffer) {
+            match self.next_item(ctx) {
                 Ok(Some(Item::Interleaved { channel, data })) => self.interleaved(channel, data, now),
                 Ok(Some(Item::Request(request))) => {
                     self.forward(ctx);
@@ -198,7 +269,11 @@ impl RtspSession {
     pub(super) fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
         for event in events {
             match event {
-                Event::Reply(bytes) => self.outbox.push(bytes),
+                Event::Reply(bytes) => {
+                    if let Some(reply) = self.carrier.reply(bytes) {
+                        self.outbox.push(reply);
+                    }
+                }
                 Event::Publish(request) => self.publish(request, ctx),
                 Event::Describe(request) => self.describe(request, ctx),
                 Event::Play(request) => self.play(request, ctx),
@@ -288,7 +363,16 @@ impl RtspSession {
             None => self.hub.settings.session_timeout,
         };
         // A player over TCP that takes what it is sent is alive; one over UDP must say so.
-        let sent_to = self.playing.as_ref().is_some_and(|playing| !playing.is_udp());
+        let sent_to = match &self.carrier {
+            Carrier::Plain | Carrier::Websocket(_) => self.playing.as_ref().is_some_and(|playing| !playing.is_udp()),
+            Carrier::Wsp(control) => control.is_playing(),
+        };
+        let join_within = self.hub.settings.sniff_timeout;
+        if let Carrier::Wsp(control) = &self.carrier
+            && control.is_abandoned(self.link.since.elapsed(), join_within)
+        {
+            return self.end(format!("no data connection joined within {} s", join_within.as_secs_f64()), ctx);
+        }
         if silent > limit && !sent_to {
             self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
         }
@@ -306,7 +390,7 @@ impl RtspSession {
                     framed.put_slice(&[b'$', *rtcp]);
                     framed.put_u16(report.len() as u16);
                     framed.put_slice(&report);
-                    interleaved.push(framed.freeze());
+                    interleaved.push(self.carrier.packet(framed.freeze()));
                 }
                 (None, TrackTransport::Udp { .. }) => {}
             }
@@ -392,9 +476,7 @@ impl Handler<EndPublishing> for RtspSession {
         // RTSP has no way to tell a publisher but a request of ours, which few publishers read: the TEARDOWN of RFC 2326
         // section 10.7 may come from either side. Then the connection closes.
         self.publishing = None;
-        let mut events = Vec::new();
-        self.session.teardown(&end.reason, &mut events);
-        self.act(events, ctx);
+        self.tell_end(&end.reason, ctx);
     }
 }
 
@@ -441,11 +523,11 @@ impl ActorFuture<RtspSession> for Listen {
                 // Polled again when the wait is over.
                 return Poll::Pending;
             }
-            let room = session.buffer.capacity() - session.buffer.len();
-            if room < MIN_READ {
-                session.buffer.reserve(if session.publishing.is_some() { READ_BUFFER } else { MIN_READ });
+            let RtspSession { socket, buffer, carrier, publishing, .. } = session;
+            let buffer = carrier.inbox().map_or(buffer, |inbox| &mut inbox.buffer);
+            if buffer.capacity() - buffer.len() < MIN_READ {
+                buffer.reserve(if publishing.is_some() { READ_BUFFER } else { MIN_READ });
             }
-            let RtspSession { socket, buffer, .. } = session;
             let read = pin!(socket.read_buf(buffer)).poll(task);
             match read {
                 Poll::Pending => return Poll::Pending,

@@ -50,6 +50,7 @@ pub use super::headers::RtpStart;
 use super::headers::SessionId;
 use super::message::{Method, Request, Response, quoted};
 use super::parser::ParseError;
+pub use announce::MAX_PATH;
 pub use events::{
     Describe, Described, EndReason, Event, Offer, Play, Publish, SessionConfig, StreamName, TrackTransport,
 };

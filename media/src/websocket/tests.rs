@@ -20,7 +20,7 @@ fn all(decoder: &mut Decoder, buf: &mut BytesMut) -> Result<Vec<Message>, Fault>
 }
 
 fn data(bytes: &'static [u8]) -> Message {
-    Message::Data(Bytes::from_static(bytes))
+    Message::Data(BytesMut::from(bytes))
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn messages_at_every_split_point() {
         data(b"hello"),
         Message::Ping(Bytes::from_static(b"are you there")),
         data(b"one, two"),
-        Message::Data(Bytes::from(vec![7; 300])),
+        Message::Data(BytesMut::from(&[7; 300][..])),
         Message::Pong,
         Message::Close,
     ];

@@ -8,7 +8,7 @@ use crate::rtsp::message::{Request, quoted};
 use crate::sdp::Description;
 
 /// Longest stream path in bytes: it is a key of the registry and stands in every list and log line.
-pub(super) const MAX_PATH: usize = 1024;
+pub const MAX_PATH: usize = 1024;
 
 /// Longest `User-Agent` that is kept, in characters; it is shown, not understood.
 const MAX_USER_AGENT: usize = 200;

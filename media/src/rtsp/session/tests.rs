@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::announce::MAX_PATH;
 use super::*;
 use crate::rtsp::{Item, Parser};
 use crate::sdp::{AddressFamily, Description};

@@ -185,7 +185,7 @@ fn pause_play_and_teardown() {
         assert!(wait_until(SOON, || hub.runtime().number("streams/consumers") == 0.0));
         assert_eq!(page.request("PLAY", "", &[], "").status, 200);
         // What was under way when PAUSE came is older than the key frame that PLAY begins with.
-        while pictures(&mut page, 1)[0] % 25 != 0 {}
+        while !pictures(&mut page, 1)[0].is_multiple_of(25) {}
         check_complete(&pictures(&mut page, 30));
         assert_eq!(page.request("TEARDOWN", "", &[], "").status, 200);
         assert_eq!(page.wait_closed(), Closed { code: 1000, reason: "TEARDOWN".into() });

@@ -1,9 +1,7 @@
 //! The actor of one RTSP connection: it owns the socket, feeds the state machine and does what that says.
 
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -14,9 +12,9 @@ use ipchub_media::rtsp::session::{
     Event, Offer, Publish as PublishRequest, Session, SessionConfig, StreamName, TrackTransport,
 };
 use ipchub_media::sdp::AddressFamily;
-use tokio::io::AsyncReadExt;
 
 use super::carrier::Carrier;
+use super::listening::{Drain, Listen};
 use super::playing::Playing;
 use super::publishing::Publishing;
 use super::udp::{Datagrams, random_u64};
@@ -29,9 +27,9 @@ use crate::wsp::channels::Owner;
 use crate::wsp::control::Control;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
-const READ_BUFFER: usize = 64 << 10;
+pub(super) const READ_BUFFER: usize = 64 << 10;
 /// A read with less room than this would cut a packet in two for nothing.
-const MIN_READ: usize = 4 << 10;
+pub(super) const MIN_READ: usize = 4 << 10;
 /// How often receiver reports are sent (RFC 3550, section 6.2).
 const REPORTS: Duration = Duration::from_secs(5);
 /// Timeouts are checked this often, or more often where they are short.
@@ -48,14 +46,14 @@ const NORMAL_CLOSURE: u16 = 1000;
 #[derive(Debug)]
 pub struct RtspSession {
     pub(crate) hub: Hub,
-    socket: Socket,
+    pub(super) socket: Socket,
     link: Arc<Link>,
     pub(crate) carrier: Carrier,
     pub(super) parser: Parser,
     session: Session,
     pub(super) buffer: BytesMut,
     pub(crate) outbox: Outbox,
-    publishing: Option<Publishing>,
+    pub(super) publishing: Option<Publishing>,
     playing: Option<Playing>,
     /// Last request or media.
     heard: Instant,
@@ -222,7 +220,7 @@ impl RtspSession {
     }
 
     /// Cuts what was read into requests and packets and acts on them; stops where an answer must be waited for.
-    fn process(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn process(&mut self, ctx: &mut Context<Self>) {
         let now = self.now();
         while !ctx.waiting() && ctx.state().alive() {
             match self.next_item(ctx) {
@@ -477,70 +475,5 @@ impl Handler<EndPublishing> for RtspSession {
         // section 10.7 may come from either side. Then the connection closes.
         self.publishing = None;
         self.tell_end(&end.reason, ctx);
-    }
-}
-
-/// Writes what is left, while the actor hears nothing else.
-struct Drain;
-
-impl ActorFuture<RtspSession> for Drain {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut RtspSession,
-        ctx: &mut Context<RtspSession>,
-        task: &mut Task<'_>,
-    ) -> Poll<()> {
-        let RtspSession { outbox, socket, .. } = session;
-        match outbox.poll_flush(socket, task) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Ready(Err(error)) => {
-                session.fail(&error, ctx);
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
-/// Reads the socket.
-struct Listen;
-
-impl ActorFuture<RtspSession> for Listen {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut RtspSession,
-        ctx: &mut Context<RtspSession>,
-        task: &mut Task<'_>,
-    ) -> Poll<()> {
-        // What was read before an answer had to be waited for.
-        session.process(ctx);
-        loop {
-            if ctx.waiting() || !ctx.state().alive() {
-                // Polled again when the wait is over.
-                return Poll::Pending;
-            }
-            let RtspSession { socket, buffer, carrier, publishing, .. } = session;
-            let buffer = carrier.inbox().map_or(buffer, |inbox| &mut inbox.buffer);
-            if buffer.capacity() - buffer.len() < MIN_READ {
-                buffer.reserve(if publishing.is_some() { READ_BUFFER } else { MIN_READ });
-            }
-            let read = pin!(socket.read_buf(buffer)).poll(task);
-            match read {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => {
-                    session.end("the client closed the connection", ctx);
-                    return Poll::Ready(());
-                }
-                Poll::Ready(Ok(_)) => session.process(ctx),
-                Poll::Ready(Err(error)) => {
-                    session.fail(&error, ctx);
-                    return Poll::Ready(());
-                }
-            }
-        }
     }
 }

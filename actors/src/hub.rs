@@ -10,6 +10,7 @@ use crate::connection::Link;
 use crate::info::{Consumer, PacketType};
 use crate::meter::Stats;
 use crate::route_table::RouteTable;
+use crate::rtsp::multicast::groups::{Groups, Range};
 use crate::rtsp::udp::UdpPorts;
 use crate::supervisor::Supervisor;
 use crate::wsp::channels::Channels;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub max_gop_frames: usize,
     /// Chunks that wait in a viewer's mailbox at most.
     pub viewer_queue: usize,
+    /// Groups and ports for multicast; `None`: it is off.
+    pub multicast: Option<Range>,
     /// Unsent bytes in the kernel for one viewer at most (`TCP_NOTSENT_LOWAT`).
     pub viewer_unsent: u32,
 }
@@ -66,6 +69,7 @@ impl Default for Settings {
             max_gop_bytes: 16 << 20,
             max_gop_frames: 3_000,
             viewer_queue: 128,
+            multicast: None,
             viewer_unsent: 256 << 10,
         }
     }
@@ -86,6 +90,8 @@ pub struct Hub {
     pub udp: Option<Arc<UdpPorts>>,
     /// Channels of WSP.
     pub channels: Arc<Channels>,
+    /// The multicast groups, if they are on.
+    pub multicast: Option<Arc<Groups>>,
     /// When the hub started.
     pub started: Started,
     ids: Arc<Ids>,
@@ -122,7 +128,9 @@ impl Hub {
         routes: Addr<RouteTable>,
         udp: Option<Arc<UdpPorts>>,
     ) -> Self {
+        let multicast = settings.multicast.clone().map(|range| Arc::new(Groups::new(range)));
         Self {
+            multicast,
             settings,
             stats,
             supervisor,
@@ -142,15 +150,7 @@ impl Hub {
 
     /// A new consumer of RTP, connected as `extra` says.
     pub(crate) fn rtp_consumer(&self, extra: &str, link: &Arc<Link>) -> Arc<Consumer> {
-        Arc::new(Consumer {
-            id: self.consumer_id(PacketType::Rtp),
-            started: Started::now(),
-            packet_type: PacketType::Rtp,
-            extra: extra.to_owned(),
-            link: Arc::clone(link),
-            offered: 0.into(),
-            dropped: 0.into(),
-        })
+        Arc::new(Consumer::new(self.consumer_id(PacketType::Rtp), PacketType::Rtp, extra.to_owned(), Arc::clone(link)))
     }
 
     /// A new publisher's number.

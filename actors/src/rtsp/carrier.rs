@@ -1,12 +1,18 @@
 //! What carries an RTSP connection: TCP alone, a websocket, or the control connection of WSP. The session's machine and what
 //! it asks for are the same for all; what differs stands here.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use ipchub_media::rtsp::parser::{Item, MAX_BODY, MAX_HEAD, ParseError};
+use ipchub_media::rtsp::session::{Event, StreamName};
 use ipchub_media::websocket::{self, Decoder, Fault, Message, Opcode};
 
 use super::session::RtspSession;
+use crate::connection::Socket;
+use crate::hub::Hub;
+use crate::wsp::channels::Owner;
 use crate::wsp::control::Control;
 
 /// Longest message over a websocket: the longest request, and more than the longest packet.
@@ -83,6 +89,38 @@ impl Carrier {
 }
 
 impl RtspSession {
+    /// The same on a websocket of subprotocol `rtsp`, once its HTTP answer is written. `stream` is that of its URL.
+    pub fn begin_websocket(hub: Hub, socket: Socket, stream: StreamName) -> Addr<Self> {
+        let counted = Arc::new(hub.stats.rtsp.enter());
+        Self::start_on(hub, socket, Carrier::websocket(), Some(stream), counted)
+    }
+
+    /// The same on a websocket of subprotocol `control`, for WSP; its channel is bound to the stream and to `user`.
+    pub fn begin_wsp(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
+        let counted = Arc::new(hub.stats.wsp.enter());
+        let owner = Owner { path: stream.path.clone(), user };
+        let carrier = Carrier::Wsp(Box::new(Control::new(owner, Arc::clone(&counted))));
+        Self::start_on(hub, socket, carrier, Some(stream), counted)
+    }
+
+    /// Tells the client that the hub ends the session: by a request of ours, or by the end of the websocket.
+    pub(super) fn tell_end(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        let mut events = Vec::new();
+        self.machine().teardown(reason, &mut events);
+        events.retain(|event| matches!((&self.carrier, event), (Carrier::Plain, _) | (_, Event::End(_))));
+        self.act(events, ctx);
+    }
+
+    /// A track may have been given up.
+    pub(super) fn follow_tracks(&mut self) {
+        let Self { session, playing, carrier, .. } = self;
+        match (carrier, playing) {
+            (Carrier::Wsp(control), _) => control.follow_tracks(session.play_transports()),
+            (_, Some(playing)) => playing.set_transports(session.play_transports()),
+            (_, None) => {}
+        }
+    }
+
     /// Takes the next request or packet out of what was read; `None`: more must be read.
     pub(super) fn next_item(&mut self, ctx: &mut Context<Self>) -> Result<Option<Item>, ParseError> {
         loop {

@@ -2,7 +2,9 @@
 
 pub(crate) mod carrier;
 mod listening;
+pub mod multicast;
 pub(crate) mod playing;
 mod publishing;
 pub mod session;
 pub mod udp;
+mod unicast;

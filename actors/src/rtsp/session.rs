@@ -17,14 +17,14 @@ use super::carrier::Carrier;
 use super::listening::{Drain, Listen};
 use super::playing::Playing;
 use super::publishing::Publishing;
-use super::udp::{Datagrams, random_u64};
+use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
+use super::unicast::Ports;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
+use crate::info::Consumer;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
 use crate::supervisor::Supervisor;
-use crate::wsp::channels::Owner;
-use crate::wsp::control::Control;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
 pub(super) const READ_BUFFER: usize = 64 << 10;
@@ -50,11 +50,15 @@ pub struct RtspSession {
     link: Arc<Link>,
     pub(crate) carrier: Carrier,
     pub(super) parser: Parser,
-    session: Session,
+    pub(super) session: Session,
     pub(super) buffer: BytesMut,
     pub(crate) outbox: Outbox,
     pub(super) publishing: Option<Publishing>,
-    playing: Option<Playing>,
+    pub(super) playing: Option<Playing>,
+    /// Claimed from SETUP on.
+    ports: Ports,
+    /// Sessions have different ones.
+    number: u64,
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
@@ -68,21 +72,7 @@ impl RtspSession {
         Self::start_on(hub, socket, Carrier::Plain, None, counted)
     }
 
-    /// The same on a websocket of subprotocol `rtsp`, once its HTTP answer is written. `stream` is that of its URL.
-    pub fn begin_websocket(hub: Hub, socket: Socket, stream: StreamName) -> Addr<Self> {
-        let counted = Arc::new(hub.stats.rtsp.enter());
-        Self::start_on(hub, socket, Carrier::websocket(), Some(stream), counted)
-    }
-
-    /// The same on a websocket of subprotocol `control`, for WSP; its channel is bound to the stream and to `user`.
-    pub fn begin_wsp(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
-        let counted = Arc::new(hub.stats.wsp.enter());
-        let owner = Owner { path: stream.path.clone(), user };
-        let carrier = Carrier::Wsp(Box::new(Control::new(owner, Arc::clone(&counted))));
-        Self::start_on(hub, socket, carrier, Some(stream), counted)
-    }
-
-    fn start_on(
+    pub(super) fn start_on(
         hub: Hub,
         socket: Socket,
         carrier: Carrier,
@@ -96,6 +86,7 @@ impl RtspSession {
                 timeout: hub.settings.session_timeout,
                 server_name: concat!("ipchub/", env!("CARGO_PKG_VERSION")).into(),
                 // A page cannot take datagrams.
+                multicast: hub.multicast.is_some() && stream.is_none(),
                 udp_ports: hub.udp.as_ref().filter(|_| stream.is_none()).map(|udp| udp.ports()),
                 address_family: if socket.link().peer.is_ipv6() { AddressFamily::V6 } else { AddressFamily::V4 },
                 stream,
@@ -113,6 +104,8 @@ impl RtspSession {
                 outbox: Outbox::default(),
                 publishing: None,
                 playing: None,
+                ports: Ports::default(),
+                number: random_u64(),
                 heard: Instant::now(),
                 reason: None,
             }
@@ -170,14 +163,6 @@ impl RtspSession {
         self.heard = Instant::now();
     }
 
-    /// Tells the client that the hub ends the session: by a request of ours, or by the end of the websocket.
-    pub(super) fn tell_end(&mut self, reason: &str, ctx: &mut Context<Self>) {
-        let mut events = Vec::new();
-        self.session.teardown(reason, &mut events);
-        events.retain(|event| matches!((&self.carrier, event), (Carrier::Plain, _) | (_, Event::End(_))));
-        self.act(events, ctx);
-    }
-
     pub(crate) fn link(&self) -> &Arc<Link> {
         &self.link
     }
@@ -186,10 +171,22 @@ impl RtspSession {
         &mut self.session
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn ports(&mut self) -> &mut Ports {
+        &mut self.ports
+    }
+
+    pub(super) fn consumer(&self) -> Option<&Arc<Consumer>> {
+        self.playing.as_ref().map(Playing::consumer)
+    }
+
     /// What sending a chunk needs.
-    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &mut Socket, &Playing)> {
-        let Self { outbox, socket, playing, .. } = self;
-        playing.as_ref().map(|playing| (outbox, socket, playing))
+    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &mut Socket, &Playing, &Ports)> {
+        let Self { outbox, socket, playing, ports, .. } = self;
+        playing.as_ref().map(|playing| (outbox, socket, playing, &*ports))
     }
 
     /// Hears nothing until the rest of a chunk is written.
@@ -262,6 +259,8 @@ impl RtspSession {
         let mut events = Vec::new();
         self.session.request(request, &mut events);
         self.act(events, ctx);
+        self.claim_ports(ctx);
+        self.follow_tracks();
     }
 
     pub(super) fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
@@ -275,6 +274,7 @@ impl RtspSession {
                 Event::Publish(request) => self.publish(request, ctx),
                 Event::Describe(request) => self.describe(request, ctx),
                 Event::Play(request) => self.play(request, ctx),
+                Event::Group => self.lease_group(ctx),
                 Event::Pause => self.end_playing(),
                 Event::End(reason) => self.end(reason.to_string(), ctx),
             }
@@ -338,12 +338,14 @@ impl RtspSession {
         for note in notes {
             log::info!("{path}: the SDP of {} ({user_agent:?}): {note}", self.link.peer);
         }
-        let mut publishing = Publishing::new(id, path, found.source.clone(), Arc::clone(&self.hub.stats));
+        let mut publishing = Publishing::new(id, path, found, Arc::clone(&self.hub.stats));
         let datagrams = ctx.address().recipient::<Datagrams>();
         for (index, (track, transport)) in tracks.iter().zip(transports).enumerate() {
             let route = match (&transport, &self.hub.udp) {
                 (TrackTransport::Udp { client_rtp, client_rtcp }, Some(udp)) => {
-                    Some(udp.register(self.link.peer.ip(), (*client_rtp, *client_rtcp), index, &datagrams))
+                    let (ports, known_by) = ((*client_rtp, *client_rtcp), KnownBy::PayloadType(track.payload_type));
+                    let wanted = Wanted { session: self.number, track: index, ports, known_by };
+                    Some(udp.register(self.link.peer.ip(), wanted, &datagrams))
                 }
                 _ => None,
             };
@@ -390,7 +392,7 @@ impl RtspSession {
                     framed.put_slice(&report);
                     interleaved.push(self.carrier.packet(framed.freeze()));
                 }
-                (None, TrackTransport::Udp { .. }) => {}
+                (None, TrackTransport::Udp { .. } | TrackTransport::Multicast) => {}
             }
         }
         // A report is worth nothing later: it goes only where nothing waits.
@@ -462,6 +464,8 @@ impl Handler<Datagrams> for RtspSession {
             for datagram in message.datagrams {
                 publishing.take(message.track, message.rtcp, datagram, now, &peer);
             }
+        } else if message.rtcp {
+            self.hear_reports(&message.datagrams);
         }
         self.forward(ctx);
     }

@@ -7,13 +7,13 @@ use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use ipchub_media::rtsp::message::Request;
 use ipchub_media::rtsp::parser::{Item, Parser};
-use ipchub_media::rtsp::session as machine;
+use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 use ipchub_media::websocket::{self, Opcode};
 use ipchub_media::wsp::{self, Command, Reply};
 use tokio::sync::oneshot;
 
 use super::channels::{Channel, Joinable, Owner};
-use super::data::{DataConnection, StartMedia, StopMedia};
+use super::data::{DataConnection, SetTracks, StartMedia, StopMedia};
 use crate::connection::Link;
 use crate::messages::Found;
 use crate::meter::Active;
@@ -28,8 +28,8 @@ pub(crate) struct Control {
     counted: Arc<Active>,
     channel: Option<Channel>,
     data: Option<Joined>,
-    /// Media goes over the data connection now.
-    playing: bool,
+    /// How tracks go over the data connection now; empty while none does.
+    playing: Vec<Option<TrackTransport>>,
     /// The reply to the request that the session is at.
     pending: Option<Reply>,
 }
@@ -56,7 +56,7 @@ impl Control {
             counted,
             channel: None,
             data: None,
-            playing: false,
+            playing: Vec::new(),
             pending: None,
         }
     }
@@ -68,7 +68,7 @@ impl Control {
 
     /// A data connection takes media: a sign of life as good as any.
     pub(crate) fn is_playing(&self) -> bool {
-        self.playing
+        !self.playing.is_empty()
     }
 
     /// True if nobody joined within `limit` of the connection's age.
@@ -78,10 +78,21 @@ impl Control {
 
     /// Stops the media; the data connection stays.
     pub(crate) fn pause(&mut self) {
-        if let Some(data) = self.data.as_ref().filter(|_| self.playing) {
+        if let Some(data) = self.data.as_ref().filter(|_| !self.playing.is_empty()) {
             data.address.do_send(StopMedia);
         }
-        self.playing = false;
+        self.playing.clear();
+    }
+
+    /// A track may have been given up.
+    pub(crate) fn follow_tracks(&mut self, now: &[Option<TrackTransport>]) {
+        if self.playing.is_empty() || self.playing == now {
+            return;
+        }
+        self.playing = now.to_vec();
+        if let Some(data) = &self.data {
+            data.address.do_send(SetTracks(now.to_vec()));
+        }
     }
 
     /// Ends the data connection too.
@@ -199,11 +210,12 @@ impl RtspSession {
             return self.answer_play(Err((455, why.into())), ctx);
         };
         let (go, begin) = oneshot::channel();
+        let transports = play.transports.clone();
         let started = data.address.send(StartMedia { found, play, begin });
         ctx.wait(started.into_actor(self).map(move |result, session, ctx| {
             let result = result.unwrap_or_else(|_| Err((455, "The data connection is lost.".into())));
             if let (Ok(_), Carrier::Wsp(control)) = (&result, &mut session.carrier) {
-                control.playing = true;
+                control.playing = transports;
             }
             session.answer_play(result, ctx);
             // If the data connection is gone it needs no sign.

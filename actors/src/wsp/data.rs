@@ -44,6 +44,11 @@ impl Message for StartMedia {
 #[rtype(result = "()")]
 pub(crate) struct StopMedia;
 
+/// To a data connection that plays: its tracks are these now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SetTracks(pub(crate) Vec<Option<TrackTransport>>);
+
 /// The actor of one data connection.
 #[derive(Debug)]
 pub struct DataConnection {
@@ -232,12 +237,12 @@ impl Handler<StartMedia> for DataConnection {
             end: ctx.address().recipient(),
         };
         let opening = found.source.send(subscribe);
-        let playing = Playing::new(play.path, consumer, found, play.transports);
+        let playing = Playing::new(play, consumer, found);
         AtomicResponse::new(Box::pin(opening.into_actor(self).map(move |opening, data, ctx| {
             let Ok(opening) = opening else {
                 return Err((404, "The stream is not live any more.".into()));
             };
-            let starts = playing.starts(&opening);
+            let starts = opening.starts.iter().map(|start| Some((*start).into())).collect();
             data.playing = Some(playing);
             ctx.wait(begin.into_actor(data).map(|_, data: &mut Self, ctx| data.begin_media(opening, ctx)));
             Ok(starts)
@@ -250,6 +255,16 @@ impl Handler<StopMedia> for DataConnection {
 
     fn handle(&mut self, _: StopMedia, _: &mut Self::Context) {
         self.playing = None;
+    }
+}
+
+impl Handler<SetTracks> for DataConnection {
+    type Result = ();
+
+    fn handle(&mut self, SetTracks(tracks): SetTracks, _: &mut Self::Context) {
+        if let Some(playing) = &mut self.playing {
+            playing.set_transports(&tracks);
+        }
     }
 }
 

@@ -23,6 +23,6 @@ mod mutation_tests;
 pub use message::{Headers, Method, Request, Response};
 pub use parser::{Item, ParseError, Parser};
 pub use session::{
-    Describe, Described, EndReason, Event, Offer, Play, Publish, RtpStart, Session, SessionConfig, StreamName,
+    Describe, Described, EndReason, Event, Group, Offer, Play, Publish, RtpStart, Session, SessionConfig, StreamName,
     TrackTransport,
 };

@@ -1,12 +1,13 @@
 //! Broken variants of real dialogues through parser, session and SDP: whatever comes, nothing panics or grows without a
 //! bound. The variants are the same at every run.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 
 use super::headers::{Range, SessionId, Transport};
-use super::{Described, Event, Item, Offer, Parser, RtpStart, Session, SessionConfig, TrackTransport};
+use super::{Described, Event, Group, Item, Offer, Parser, RtpStart, Session, SessionConfig, TrackTransport};
 use crate::path::{canonical, of_uri};
 use crate::sdp::{AddressFamily, Description, write};
 use crate::sniff::looks_like_rtsp;
@@ -101,6 +102,14 @@ fn answer(session: &mut Session, random: &mut Random, events: &mut Vec<Event>) {
             assert!(describe.path.starts_with('/'));
             let tracks = Description::parse(PLAYED.as_bytes()).expect("a description").tracks;
             session.answer_describe(refused.map_or(Ok(Described { tracks, ssrcs: vec![1, 2] }), Err), events);
+            if events.last() == Some(&Event::Group) {
+                answer(session, random, events);
+            }
+        }
+        Some(Event::Group) => {
+            let address = Ipv4Addr::new(239, 200, 0, 1);
+            let group = Group { address, source: Ipv4Addr::LOCALHOST, first_port: u16::MAX - 2, ttl: 1 };
+            session.answer_group(refused.map_or(Ok(group), Err), events);
         }
         Some(Event::Play(play)) => {
             assert_eq!((play.transports.len(), session.is_playing()), (2, false));
@@ -121,9 +130,10 @@ fn run(bytes: &[u8], random: &mut Random) {
         timeout: Duration::from_secs(60),
         server_name: "ipchub/test".into(),
         udp_ports: Some((6970, 6971)),
+        multicast: true,
+        address_family: AddressFamily::V4,
         stream: None,
         offer: Offer::Both,
-        address_family: AddressFamily::V6,
     });
     let mut parser = Parser::new();
     let mut buf = BytesMut::new();

@@ -116,6 +116,7 @@ struct Viewers {
     fell_behind: u64,
     dropped_chunks: u64,
     write_timeouts: u64,
+    unsent_datagrams: u64,
 }
 
 #[derive(Serialize)]
@@ -137,6 +138,7 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
             fell_behind: stats.fell_behind.get(),
             dropped_chunks: stats.dropped_chunks.get(),
             write_timeouts: stats.write_timeouts.get(),
+            unsent_datagrams: stats.unsent_datagrams.get(),
         },
         publishers: Publishers { bad_packets: stats.bad_packets.get(), stray_datagrams: stats.stray_datagrams.get() },
     });

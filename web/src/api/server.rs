@@ -100,6 +100,7 @@ struct Extra {
     threads: usize,
     open_files: usize,
     connections: Connections,
+    pulls: Connections,
     refused: Refused,
     viewers: Viewers,
     publishers: Publishers,
@@ -133,6 +134,7 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
         threads: figures.threads,
         open_files: figures.open_files,
         connections: (&*stats.connections).into(),
+        pulls: (&*stats.pulls).into(),
         refused: Refused { limit: stats.refused_limit.get(), protocol: stats.refused_protocol.get() },
         viewers: Viewers {
             fell_behind: stats.fell_behind.get(),

@@ -181,3 +181,18 @@ fn a_control_connection_lives_while_its_data_connection_takes_media() {
     assert!(page.wait_closed().reason.contains("nothing heard for 1 s"));
     assert!(page::close_of(page.control()).expect("a close frame").reason.contains("nothing heard for 1 s"));
 }
+
+#[test]
+fn one_of_two_tracks_is_given_up() {
+    let hub = Hub::start(&[], &["--demo"]);
+    hub.wait_live("/demo/clock");
+    let mut page = Page::wsp(&hub, "/demo/clock");
+    page.play(2);
+    while page.packet().expect("packets come").0 != 2 {}
+    assert_eq!(page.request("TEARDOWN", "/trackID=1", &[], "").status, 200);
+    // What was under way may come; then a hundred packets of pictures alone.
+    let mut pictures_alone = 0;
+    while pictures_alone < 100 {
+        pictures_alone = if page.packet().expect("it plays on").0 == 2 { 0 } else { pictures_alone + 1 };
+    }
+}

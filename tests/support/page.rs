@@ -50,7 +50,7 @@ impl Page {
     }
 
     fn new(way: Way, hub: &Hub, path: &str) -> Self {
-        let url = hub.url("rtsp", path);
+        let url = hub.url("rtsp", path.split('?').next().unwrap_or(path));
         Self { way, url, cseq: 0, session: None, packets: VecDeque::new(), opcode: TEXT }
     }
 

@@ -89,18 +89,19 @@ impl Carrier {
 }
 
 impl RtspSession {
-    /// The same on a websocket of subprotocol `rtsp`, once its HTTP answer is written. `stream` is that of its URL.
-    pub fn begin_websocket(hub: Hub, socket: Socket, stream: StreamName) -> Addr<Self> {
+    /// The same on a websocket of subprotocol `rtsp`, once its HTTP answer is written. `stream` is that of its URL,
+    /// `user` who opened it.
+    pub fn begin_websocket(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
         let counted = Arc::new(hub.stats.rtsp.enter());
-        Self::start_on(hub, socket, Carrier::websocket(), Some(stream), counted)
+        Self::start_on(hub, socket, Carrier::websocket(), Some((stream, user)), counted)
     }
 
     /// The same on a websocket of subprotocol `control`, for WSP; its channel is bound to the stream and to `user`.
     pub fn begin_wsp(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
         let counted = Arc::new(hub.stats.wsp.enter());
-        let owner = Owner { path: stream.path.clone(), user };
+        let owner = Owner { path: stream.path.clone(), user: user.clone() };
         let carrier = Carrier::Wsp(Box::new(Control::new(owner, Arc::clone(&counted))));
-        Self::start_on(hub, socket, carrier, Some(stream), counted)
+        Self::start_on(hub, socket, carrier, Some((stream, user)), counted)
     }
 
     /// Tells the client that the hub ends the session: by a request of ours, or by the end of the websocket.

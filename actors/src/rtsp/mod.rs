@@ -2,9 +2,10 @@
 
 pub(crate) mod carrier;
 mod listening;
+mod login;
 pub mod multicast;
 pub(crate) mod playing;
-mod publishing;
+pub(crate) mod publishing;
 pub mod session;
 pub mod udp;
 mod unicast;

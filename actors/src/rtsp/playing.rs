@@ -12,6 +12,7 @@ use super::carrier::Carrier;
 use super::multicast::groups::Lease;
 use super::multicast::{Member, Membership, join};
 use super::session::RtspSession;
+use crate::accounts::Right;
 use crate::connection::{Outbox, Socket};
 use crate::info::{Consumer, Registered};
 use crate::messages::{
@@ -88,6 +89,12 @@ impl Drop for Playing {
 impl RtspSession {
     /// Answers a description once the source has told what it sends.
     pub(super) fn describe(&mut self, request: machine::Describe, ctx: &mut Context<Self>) {
+        // Before anything is pulled.
+        if let Err(refusal) = self.may(Right::Pull, &request.path) {
+            let mut events = Vec::new();
+            self.machine().answer_describe(Err(refusal), &mut events);
+            return self.act(events, ctx);
+        }
         let supervisor = self.hub.supervisor.clone();
         let described = async move {
             let found = open(&supervisor, request).await?;
@@ -108,6 +115,9 @@ impl RtspSession {
 
     /// Becomes a viewer, answers PLAY, and sends what the source has cached.
     pub(super) fn play(&mut self, request: machine::Play, ctx: &mut Context<Self>) {
+        if let Err(refusal) = self.may(Right::Pull, &request.path) {
+            return self.answer_play(Err(refusal), ctx);
+        }
         let supervisor = self.hub.supervisor.clone();
         let path = request.path.clone();
         let found = async move { find(&supervisor, path).await };

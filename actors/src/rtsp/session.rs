@@ -16,16 +16,16 @@ use ipchub_media::sdp::AddressFamily;
 use super::carrier::Carrier;
 use super::listening::{Drain, Listen};
 use super::playing::Playing;
-use super::publishing::Publishing;
+use super::publishing::{Publishing, claim_and_publish};
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
+use crate::accounts::Right;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
-use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
+use crate::messages::{EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
 use crate::on_wake::{OnWake, every};
-use crate::supervisor::Supervisor;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
 pub(super) const READ_BUFFER: usize = 64 << 10;
@@ -35,8 +35,6 @@ pub(super) const MIN_READ: usize = 4 << 10;
 const REPORTS: Duration = Duration::from_secs(5);
 /// Timeouts are checked this often, or more often where they are short.
 const TICK: Duration = Duration::from_secs(1);
-/// Tries to publish to a source that is just ending.
-const CLAIMS: usize = 3;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
 const MAILBOX: usize = 256;
 
@@ -63,6 +61,8 @@ pub struct RtspSession {
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
+    /// Who logged in.
+    pub(super) user: Option<String>,
     _counted: Arc<Active>,
 }
 
@@ -77,9 +77,10 @@ impl RtspSession {
         hub: Hub,
         socket: Socket,
         carrier: Carrier,
-        stream: Option<StreamName>,
+        opened: Option<(StreamName, Option<String>)>,
         counted: Arc<Active>,
     ) -> Addr<Self> {
+        let (stream, user) = opened.map_or((None, None), |(stream, user)| (Some(stream), user));
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let session = Session::new(SessionConfig {
@@ -109,6 +110,7 @@ impl RtspSession {
                 number: random_u64(),
                 heard: Instant::now(),
                 reason: None,
+                user,
             }
         })
     }
@@ -258,7 +260,13 @@ impl RtspSession {
         self.heard = Instant::now();
         log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
         let mut events = Vec::new();
-        self.session.request(request, &mut events);
+        match self.admit(&request) {
+            Ok(()) => self.session.request(request, &mut events),
+            Err(refused) => {
+                let status = (refused.status, refused.text.as_str());
+                self.session.refuse(&request, status, &refused.challenges, &mut events);
+            }
+        }
         self.act(events, ctx);
         self.claim_ports(ctx);
         self.follow_tracks();
@@ -314,6 +322,11 @@ impl RtspSession {
     }
 
     fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
+        if let Err(refusal) = self.may(Right::Push, &request.path) {
+            let mut events = Vec::new();
+            self.session.answer_publish(Err(refusal), &mut events);
+            return self.act(events, ctx);
+        }
         let id = self.hub.publisher_id();
         let claim = claim_and_publish(
             self.hub.supervisor.clone(),
@@ -404,26 +417,6 @@ impl RtspSession {
             self.flush(ctx);
         }
     }
-}
-
-/// Finds or makes the source of a path and publishes to it. A source that ends between the two is made anew.
-pub(crate) async fn claim_and_publish(
-    supervisor: Addr<Supervisor>,
-    path: String,
-    publish: Publish,
-) -> Result<Found, String> {
-    for _ in 0..CLAIMS {
-        let claim = Claim { path: path.clone(), arbiter: Arbiter::current() };
-        let found = match supervisor.send(claim).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => break,
-        };
-        if found.source.send(publish.clone()).await.is_ok() {
-            return Ok(found);
-        }
-    }
-    Err("the hub is shutting down".into())
 }
 
 /// Tokens travel in queries and are not for logs.

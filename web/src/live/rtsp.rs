@@ -5,11 +5,13 @@ use actix_web::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws;
 use ipchub_actors::Hub;
+use ipchub_actors::accounts::Right;
 use ipchub_actors::rtsp::session::RtspSession;
 use ipchub_actors::wsp::channels::Owner;
 use ipchub_actors::wsp::data::DataConnection;
 
 use super::hand_over;
+use crate::access;
 use crate::error::ApiError;
 use crate::path;
 
@@ -50,18 +52,23 @@ impl Protocol {
         let rest = request.uri().path().strip_prefix("/streams").unwrap_or_default();
         let stream = path::stream(rest)
             .ok_or_else(|| ApiError::NotFound(format!("{} names no stream: /streams/<path> does", request.path())))?;
+        let user = self.caller(request, &hub, &stream.path)?;
         let mut response = ws::handshake_with_protocols(request, &[self.name()])
             .map_err(|error| ApiError::Parameter("Upgrade", error.to_string()))?;
-        let user = caller(request);
         hand_over(request, response.take(), move |socket| match self {
-            Self::Rtsp => drop(RtspSession::begin_websocket(hub, socket, stream)),
+            Self::Rtsp => drop(RtspSession::begin_websocket(hub, socket, stream, user)),
             Self::Control => drop(RtspSession::begin_wsp(hub, socket, stream, user)),
             Self::Data => drop(DataConnection::begin(hub, socket, Owner { path: stream.path, user })),
         })
     }
-}
 
-/// The name of who asks, to which a channel of WSP is bound. There are no accounts yet: everybody is nobody.
-fn caller(_: &HttpRequest) -> Option<String> {
-    None
+    /// The name of who asks, whose rights the session has and to whom a channel of WSP is bound; `None` where nobody is asked.
+    /// What is done over `rtsp`, playing or publishing, is known and checked with its requests.
+    fn caller(self, request: &HttpRequest, hub: &Hub, path: &str) -> Result<Option<String>, ApiError> {
+        let user = access::viewer(request, hub)?;
+        if let (Some(user), Self::Control | Self::Data) = (&user, self) {
+            hub.gate.may(user, Right::Pull, path)?;
+        }
+        Ok(user.map(|user| user.name.clone()))
+    }
 }

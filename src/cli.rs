@@ -20,7 +20,7 @@ pub struct Arguments {
     /// RTP over UDP: an even port; 0: any, -1: none
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     pub udp_port: Option<i32>,
-    /// Folder of routetable.json
+    /// Folder of routetable.json and of the pair of --self-signed
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<String>,
     /// What is logged: error, warn, info, debug, trace
@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Publish a built-in clip as /demo/clock
     #[arg(long)]
     pub demo: bool,
+    /// Speak TLS with a certificate made for this machine, kept in the data folder: for a first try
+    #[arg(long)]
+    pub self_signed: bool,
     /// Say whether the configuration is right, and end
     #[arg(long)]
     pub check: bool,

@@ -155,7 +155,8 @@ impl RtspSession {
                     return outbox.push(bytes);
                 }
                 match socket.try_write_vectored(&[IoSlice::new(&bytes)]) {
-                    Ok(written) if written == bytes.len() => {}
+                    // Under TLS some of it may still wait for the kernel.
+                    Ok(written) if written == bytes.len() => self.flush(ctx),
                     Ok(written) => self.send_later(bytes.slice(written..), ctx),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send_later(bytes, ctx),
                     Err(error) => self.fail(&error, ctx),

@@ -31,6 +31,7 @@ missing=()
 have ffmpeg && have ffprobe || missing+=(ffmpeg)
 have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
 have curl || missing+=(curl)
+have openssl || missing+=(openssl)
 have node || missing+=(nodejs)
 have npm || missing+=(npm)
 # Pages without any font show no text: screenshots would be empty, and the demo's clock is drawn with this one.

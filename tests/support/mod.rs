@@ -11,6 +11,7 @@ pub mod hub;
 pub mod json;
 pub mod process;
 pub mod rtsp;
+pub mod tls;
 pub mod viewer;
 pub mod websocket;
 

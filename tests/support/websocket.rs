@@ -14,8 +14,8 @@ pub enum Message {
 }
 
 /// An open websocket.
-pub struct WebSocket {
-    input: BufReader<TcpStream>,
+pub struct WebSocket<S = TcpStream> {
+    input: BufReader<S>,
 }
 
 /// A sample key and its answer (RFC 6455, section 1.3).
@@ -35,13 +35,20 @@ impl WebSocket {
 
     /// As [`WebSocket::open`] with that `Connection` header.
     pub fn open_with(address: SocketAddr, path: &str, connection: &str) -> io::Result<Self> {
+        Self::over(super::http::connect(address), path, connection)
+    }
+}
+
+impl<S: Read + Write> WebSocket<S> {
+    /// Upgrades a connection.
+    pub fn over(stream: S, path: &str, connection: &str) -> io::Result<Self> {
         let headers = [
             ("Connection", connection),
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", KEY),
         ];
-        let answer = Answer::to(address, "GET", path, "HTTP/1.1", &headers)?;
+        let answer = Answer::over(stream, "GET", path, "HTTP/1.1", &headers)?;
         if answer.status != 101 {
             return Err(io::Error::other(format!("status {}", answer.status)));
         }
@@ -51,7 +58,7 @@ impl WebSocket {
     }
 
     /// The socket.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         self.input.get_ref()
     }
 

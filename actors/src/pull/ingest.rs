@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipchub_media::rtp::receiver::{Order, Received, Receiver};
+use ipchub_media::Kind;
+use ipchub_media::rtp::receiver::{Received, Receiver};
 use ipchub_media::rtp::rtcp::{self, Rtcp};
-use ipchub_media::{Kind, Track};
 
-use super::rtsp_client::Item;
+use super::feed::{Fed, Item};
 use crate::messages::{Media, MediaItem};
 use crate::meter::Stats;
 use crate::trouble::Trouble;
@@ -36,13 +36,12 @@ struct Receiving {
 }
 
 impl Ingest {
-    pub(super) fn new(place: String, tracks: &[Track], stats: Arc<Stats>) -> Self {
+    pub(super) fn new(place: String, tracks: &[Fed], stats: Arc<Stats>) -> Self {
         let tracks = tracks
             .iter()
-            .map(|track| Receiving {
+            .map(|Fed { track, order, ssrc }| Receiving {
                 kind: track.kind,
-                // The client gives packets of either transport in order.
-                receiver: Receiver::new(track.payload_type, track.clock_rate, Order::Kept),
+                receiver: Receiver::new(track.payload_type, track.clock_rate, *order).with_ssrc(*ssrc),
                 ssrc: None,
                 heard: Instant::now(),
             })

@@ -1,6 +1,7 @@
 //! Sources that the hub fetches itself: one [`route::PullRoute`] for each path that is or was asked for.
 
 mod backoff;
+mod feed;
 mod ingest;
 pub mod route;
 mod rtsp_client;

@@ -20,8 +20,8 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::backoff::{Backoff, LONGEST, STABLE};
+use super::feed::{Feed, Opened, PullError};
 use super::ingest::Ingest;
-use super::rtsp_client::{self, Camera, Opened, PullError};
 use super::status::{PullState, PullStatus};
 use super::target::Target;
 use crate::hub::Hub;
@@ -82,7 +82,7 @@ enum State {
 #[derive(Debug)]
 struct Live {
     id: u64,
-    camera: Camera,
+    feed: Feed,
     ingest: Ingest,
     found: Found,
     since: Instant,
@@ -181,9 +181,10 @@ impl PullRoute {
             }
             let counted = hub.stats.pulls.enter();
             let addr = target.address();
-            let opened = rtsp_client::open(target, hub.settings.pull_timeout).await?;
+            let opened = Feed::open(target, hub.settings.pull_timeout).await?;
             let id = hub.publisher_id();
-            let publish = Publish { id, addr, tracks: opened.tracks.clone(), publisher };
+            let tracks = opened.tracks.iter().map(|fed| fed.track.clone()).collect();
+            let publish = Publish { id, addr, tracks, publisher };
             let found = claim_and_publish(hub.supervisor.clone(), path, publish).await.map_err(PullError::Failed)?;
             Ok(Connected::Ours { id, opened: Box::new(opened), found, counted })
         };
@@ -196,7 +197,7 @@ impl PullRoute {
     }
 
     fn begin(&mut self, id: u64, opened: Opened, found: Found, counted: Active, ctx: &mut Context<Self>) {
-        let Opened { camera, tracks, notes } = opened;
+        let Opened { feed, tracks, notes } = opened;
         let place = format!("{}, pulled from {}", self.path, self.target.address());
         for note in notes {
             log::info!("{place}: {note}");
@@ -206,7 +207,7 @@ impl PullRoute {
         self.proven = true;
         self.wanted = Instant::now();
         self.answer(&Ok(found.clone()));
-        self.set(State::Live(Box::new(Live { id, camera, ingest, found, since: Instant::now(), counted })));
+        self.set(State::Live(Box::new(Live { id, feed, ingest, found, since: Instant::now(), counted })));
         ctx.spawn(live::Listen { id });
     }
 

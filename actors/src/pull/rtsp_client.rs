@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use ipchub_media::rtp::Packet;
+use ipchub_media::rtp::receiver::Order;
 use ipchub_media::sdp::Description;
 use ipchub_media::{Kind, Track};
 use retina::client::{
@@ -27,6 +28,7 @@ use retina::client::{
     UdpTransportOptions, UnassignedChannelDataPolicy, UnknownRtcpSsrcPolicy,
 };
 
+use super::feed::{Fed, Feed, Item, Opened, PullError};
 use super::target::{self, Target};
 
 /// Some cameras refuse clients without a name.
@@ -37,45 +39,6 @@ const FIRST_STEP: &str = "connection or answer to DESCRIBE";
 const TEARDOWN: Duration = Duration::from_secs(2);
 /// Characters of an error that a log line and an answer need.
 const MAX_REASON: usize = 300;
-
-/// Why nothing comes from a camera. Never shows a password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PullError {
-    /// Asking again soon would only lock the account.
-    #[error("the camera refuses user and password: {0}")]
-    Login(String),
-    /// It was let in before: the nonce has run out.
-    #[error("{0}")]
-    Stale(String),
-    #[error("{0}")]
-    Failed(String),
-    #[error("no {step} within {} s", limit.as_secs_f64())]
-    TimedOut { step: &'static str, limit: Duration },
-}
-
-/// A camera that has sent its first packet.
-pub(super) struct Opened {
-    pub(super) camera: Camera,
-    pub(super) tracks: Vec<Track>,
-    /// What is odd about it.
-    pub(super) notes: Vec<String>,
-}
-
-/// One thing that a camera sent.
-#[derive(Debug)]
-pub(super) enum Item {
-    Packet {
-        track: usize,
-        packet: Packet,
-        bytes: usize,
-    },
-    Rtcp {
-        track: usize,
-        bytes: Bytes,
-    },
-    /// A packet that is of no use, and why.
-    Unusable(String),
-}
 
 /// A playing session.
 pub(super) struct Camera {
@@ -162,7 +125,10 @@ async fn negotiate(target: Target, step: &Cell<&'static str>) -> Result<Opened, 
         let item = std::future::poll_fn(|task| camera.poll_next(task)).await.map_err(PullError::Failed)?;
         if matches!(item, Item::Packet { .. }) {
             camera.first = Some(item);
-            return Ok(Opened { camera, tracks, notes });
+            // The client gives packets of either transport in order.
+            let fed = |track| Fed { track, order: Order::Kept, ssrc: None };
+            let tracks = tracks.into_iter().map(fed).collect();
+            return Ok(Opened { feed: Feed::Camera(Box::new(camera)), tracks, notes });
         }
     }
 }

@@ -74,7 +74,12 @@ pub struct Receiver {
     clock_rate: u32,
     order: Order,
     stream: Option<Stream>,
+    /// What the sender said its SSRC will be, until a stream has begun.
+    announced: Option<u32>,
+    /// Packets in a row of another SSRC, and how many.
     other: Option<(u32, u32)>,
+    /// Those of them that came before any stream began, at most [`SSRC_SWITCH`]: a sender may have announced a wrong SSRC.
+    early: Vec<Packet>,
     report: Option<(SenderReport, Duration)>,
     totals: Totals,
 }
@@ -108,13 +113,28 @@ impl Receiver {
     /// For a track of that payload type and clock.
     pub fn new(payload_type: u8, clock_rate: u32, order: Order) -> Self {
         let clock_rate = clock_rate.max(1);
-        Self { payload_type, clock_rate, order, stream: None, other: None, report: None, totals: Totals::default() }
+        let (stream, announced, other, early, report, totals) = Default::default();
+        Self { payload_type, clock_rate, order, stream, announced, other, early, report, totals }
+    }
+
+    /// The same with the SSRC that the sender announced: packets of others are passed over before the first one too, as
+    /// Reolink's cameras send them of earlier sessions. Who announces one and stays with another loses nothing.
+    #[must_use]
+    pub fn with_ssrc(mut self, announced: Option<u32>) -> Self {
+        self.announced = announced;
+        self
     }
 
     /// Takes one packet; what can be delivered now goes to `out` in order. `now` only ever grows.
     pub fn push(&mut self, packet: Packet, now: Duration, out: &mut Vec<Received>) -> Result<(), Ignored> {
         let sequence = packet.sequence;
-        let result = self.check(&packet).and_then(|()| self.take(packet, now, out));
+        let result = self.check(&packet).and_then(|()| {
+            for early in std::mem::take(&mut self.early) {
+                // They came one after the other: only one that came twice is refused.
+                let _ = self.take(early, now, out);
+            }
+            self.take(packet, now, out)
+        });
         match result {
             Ok(()) => self.totals.received += 1,
             Err(_) => self.totals.ignored += 1,
@@ -128,22 +148,26 @@ impl Receiver {
         if packet.payload_type != self.payload_type {
             return Err(Ignored::PayloadType { got: packet.payload_type, expected: self.payload_type, sequence });
         }
-        let Some(stream) = &self.stream else { return Ok(()) };
-        if packet.ssrc == stream.ssrc {
+        let Some(expected) = self.stream.as_ref().map(|stream| stream.ssrc).or(self.announced) else { return Ok(()) };
+        if packet.ssrc == expected {
             self.other = None;
+            self.early.clear();
             return Ok(());
         }
         let seen = match self.other {
             Some((ssrc, seen)) if ssrc == packet.ssrc => seen + 1,
-            _ => 1,
+            _ => {
+                self.early.clear();
+                1
+            }
         };
         if seen >= SSRC_SWITCH {
-            self.stream = None;
-            self.other = None;
-            self.report = None;
+            (self.stream, self.announced, self.other, self.report) = (None, None, None, None);
             return Ok(());
         }
-        let expected = stream.ssrc;
+        if self.stream.is_none() {
+            self.early.push(packet.clone());
+        }
         self.other = Some((packet.ssrc, seen));
         Err(Ignored::Ssrc { got: packet.ssrc, expected, sequence })
     }
@@ -337,6 +361,24 @@ mod tests {
         let mut wrong = packet(3, 2);
         wrong.payload_type = 97;
         assert!(matches!(receiver.push(wrong, Duration::ZERO, &mut out), Err(Ignored::PayloadType { .. })));
+    }
+
+    #[test]
+    fn an_announced_ssrc_is_waited_for() {
+        let start = || (Receiver::new(96, 90_000, Order::Kept).with_ssrc(Some(1)), Vec::new());
+        let (mut receiver, mut out) = start();
+        for (sequence, ssrc) in [(900, 2), (901, 2), (10, 1), (902, 2), (11, 1)] {
+            let _ = receiver.push(packet(sequence, ssrc), Duration::ZERO, &mut out);
+        }
+        let seen = |out: &[Received]| out.iter().map(|r| (r.packet.sequence, r.lost)).collect::<Vec<_>>();
+        assert_eq!(seen(&out), [(10, false), (11, false)]);
+        // What was announced never comes.
+        let (mut receiver, mut out) = start();
+        for sequence in 0..40 {
+            let _ = receiver.push(packet(sequence, 2), Duration::ZERO, &mut out);
+            assert!(receiver.early.len() < SSRC_SWITCH as usize);
+        }
+        assert_eq!(seen(&out), (0..40).map(|n| (n, false)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub const AUDIO: usize = 1;
 /// The audio's samples a second, and its clock rate.
 const SAMPLE_RATE: u32 = 48_000;
 
+/// Before a NAL unit in a byte stream (ITU-T H.264, Annex B).
+pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
 pub struct Clip {
     frames: Vec<Frame>,
     pub sps: Bytes,
@@ -96,14 +99,19 @@ impl Clip {
         }
     }
 
+    /// The parameter sets for a description, with a start code before each if they shall be so.
+    pub fn sets(&self, annex_b: bool) -> String {
+        let prefix: &[u8] = if annex_b { &START_CODE } else { &[] };
+        format!("{},{}", base64(&[prefix, &self.sps].concat()), base64(&[prefix, &self.pps].concat()))
+    }
+
     /// The tracks' part of a session description.
     pub fn sdp(&self, sprop: bool) -> String {
-        let sets = format!(";sprop-parameter-sets={},{}", base64(&self.sps), base64(&self.pps));
         format!(
             "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1{}\r\na=control:track1\r\n\
              m=audio 0 RTP/AVP 97\r\na=rtpmap:97 mpeg4-generic/{SAMPLE_RATE}/1\r\n\
              a=fmtp:97 mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config={}\r\na=control:track2\r\n",
-            if sprop { sets.as_str() } else { "" },
+            if sprop { ";sprop-parameter-sets={sets}" } else { "" },
             self.audio_config
         )
     }

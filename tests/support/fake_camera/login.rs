@@ -23,7 +23,7 @@ pub struct Login {
     pub challenge: Challenge,
 }
 
-const NONCE: &str = "4b3f8a";
+pub const NONCE: &str = "4b3f8a";
 
 impl Login {
     /// The headers of a 401.
@@ -57,7 +57,11 @@ impl Login {
         let sha256 = chosen || self.challenge == Challenge::Sha256Qop;
         let hash = |text: String| if sha256 { hex(&sha2::Sha256::digest(text)) } else { hex(&md5::Md5::digest(text)) };
         let (Some(uri), Some(response)) = (field("uri"), field("response")) else { return false };
-        let ha1 = hash(format!("{}:cam:{}", self.user, self.password));
+        if field("nonce") != Some(NONCE) || field("username") != Some(self.user) {
+            return false;
+        }
+        let realm = field("realm").unwrap_or_default();
+        let ha1 = hash(format!("{}:{realm}:{}", self.user, self.password));
         let ha2 = hash(format!("{method}:{uri}"));
         let middle = match (field("qop"), field("nc"), field("cnonce")) {
             (Some(qop), Some(count), Some(cnonce)) => format!("{NONCE}:{count}:{cnonce}:{qop}"),

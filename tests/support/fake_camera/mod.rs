@@ -5,12 +5,13 @@
 
 mod clip;
 mod login;
+mod replies;
 pub mod routes;
 mod sending;
+mod session;
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,12 +20,18 @@ use clip::Clip;
 // Not every test file has a camera that asks for a login.
 #[allow(unused_imports)]
 pub use login::{Challenge, Login};
-use sending::Output;
+use session::Session;
 
 /// What it does.
 #[derive(Debug, Clone)]
 pub struct Script {
     pub login: Option<Login>,
+    /// Answers with the files `tests/support/cameras/MAKER_STEP.txt`, where there is one for a step.
+    pub maker: Option<&'static str>,
+    /// Paths (with query) that SETUP finds; any if there is none.
+    pub set_up_at: &'static [&'static str],
+    /// Faults of its media.
+    pub faults: &'static [Fault],
     /// After answering this method it says nothing more.
     pub silent_after: Option<&'static str>,
     /// Closes the connection after this many pictures.
@@ -49,10 +56,44 @@ pub struct Script {
     pub timeout: u32,
 }
 
+/// What can be wrong with its media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The stream has no parameter sets: only the description tells them.
+    NoSetsInStream,
+    /// After 30 pictures the stream's SPS is another.
+    SetsChange,
+    /// Each NAL unit that is sent whole begins with 00 00 00 01, those of the description too.
+    AnnexB,
+    /// The marker bit is set on SPS, PPS and SEI: TP-Link TC70, Reolink Duo 2.
+    MarkerOnSets,
+    /// A new SSRC, sequence and clock after 30 pictures of a session.
+    NewSsrc,
+    /// Packets of an earlier session come from the first moment on: Reolink.
+    StrangersFromTheStart,
+    /// Every second packet of video comes after the one behind it.
+    Reordered,
+    /// The first session is sound only from its first packet on.
+    SoundOnlyFirst,
+    /// The packets of the first second have come before the answer to PLAY.
+    EarlyMedia,
+    /// Login and description cost it the OPTIONS request: it closes the connection instead of an answer.
+    ClosesOnOptions,
+}
+
+impl Script {
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+}
+
 impl Default for Script {
     fn default() -> Self {
         Self {
             login: None,
+            maker: None,
+            set_up_at: &[],
+            faults: &[],
             silent_after: None,
             dies_after: None,
             stalls_after: None,
@@ -75,6 +116,7 @@ pub struct Camera {
 }
 
 struct Shared {
+    address: SocketAddr,
     script: Script,
     clip: Clip,
     alive: AtomicBool,
@@ -82,6 +124,10 @@ struct Shared {
     plays: AtomicUsize,
     refused: AtomicUsize,
     requests: Mutex<Vec<String>>,
+    /// Their headers, names in lower case.
+    headers: Mutex<Vec<HashMap<String, String>>>,
+    /// RTCP packets that came.
+    reports: AtomicUsize,
     sockets: Mutex<Vec<TcpStream>>,
 }
 
@@ -91,10 +137,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Camera {
     pub fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        Self::start_on("127.0.0.1:0", script)
+    }
+
+    pub fn start_on(address: &str, script: Script) -> Self {
+        let listener = TcpListener::bind(address).expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
         let camera = Self {
-            address: listener.local_addr().expect("it is bound"),
+            address,
             shared: Arc::new(Shared {
+                address,
                 script,
                 clip: Clip::read(),
                 alive: AtomicBool::new(true),
@@ -102,6 +154,8 @@ impl Camera {
                 plays: AtomicUsize::new(0),
                 refused: AtomicUsize::new(0),
                 requests: Mutex::default(),
+                headers: Mutex::default(),
+                reports: AtomicUsize::new(0),
                 sockets: Mutex::default(),
             }),
         };
@@ -164,6 +218,22 @@ impl Camera {
         self.shared.refused.load(SeqCst)
     }
 
+    /// RTCP packets that it was sent.
+    pub fn reports(&self) -> usize {
+        self.shared.reports.load(SeqCst)
+    }
+
+    /// The headers of every request by their names in lower case.
+    pub fn headers(&self) -> Vec<HashMap<String, String>> {
+        lock(&self.shared.headers).clone()
+    }
+
+    /// The URLs of all requests of a method.
+    pub fn urls(&self, method: &str) -> Vec<String> {
+        let requests = self.requests();
+        requests.iter().filter_map(|r| r.strip_prefix(method)?.strip_prefix(' ')).map(str::to_owned).collect()
+    }
+
     /// `METHOD url` of every request.
     pub fn requests(&self) -> Vec<String> {
         lock(&self.shared.requests).clone()
@@ -173,142 +243,5 @@ impl Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-struct Session<'a> {
-    shared: &'a Arc<Shared>,
-    input: BufReader<TcpStream>,
-    output: Arc<Mutex<TcpStream>>,
-    /// By track.
-    outputs: HashMap<usize, Output>,
-    gone: Arc<AtomicBool>,
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        self.gone.store(true, SeqCst);
-    }
-}
-
-impl<'a> Session<'a> {
-    fn new(shared: &'a Arc<Shared>, stream: TcpStream) -> Self {
-        let output = Arc::new(Mutex::new(stream.try_clone().expect("it is open")));
-        Self { shared, input: BufReader::new(stream), output, outputs: HashMap::new(), gone: Arc::default() }
-    }
-
-    fn serve(&mut self) -> io::Result<()> {
-        let script = &self.shared.script;
-        loop {
-            let (method, url, headers) = self.request()?;
-            lock(&self.shared.requests).push(format!("{method} {url}"));
-            let header = |name: &str| headers.get(name).map(String::as_str);
-            let cseq = header("cseq").unwrap_or_default().to_owned();
-            if let Some(login) = &script.login {
-                let given = header("authorization");
-                let stale = script.stale_nonce && method == "SETUP" && self.shared.connections.load(SeqCst) == 1;
-                if stale || !given.is_some_and(|given| login.accepts(given, &method)) {
-                    self.shared.refused.fetch_add(usize::from(given.is_some()), SeqCst);
-                    self.reply("401 Unauthorized", &cseq, &login.headers(), "")?;
-                    continue;
-                }
-            }
-            let session = ("Session", format!("9c1f;timeout={}", script.timeout));
-            match method.as_str() {
-                "OPTIONS" => {
-                    let public = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER".to_owned();
-                    self.reply("200 OK", &cseq, &[("Public", public)], "")?;
-                }
-                "DESCRIBE" => {
-                    let base = if script.base_without_scheme { &url["rtsp://".len()..] } else { url.as_str() };
-                    let headers = [("Content-Base", format!("{base}/")), ("Content-Type", "application/sdp".into())];
-                    let sdp = format!(
-                        "v=0\r\no=- 1 1 IN IP4 192.168.1.10\r\ns=camera\r\nt=0 0\r\na=control:*\r\n{}",
-                        self.shared.clip.sdp(script.sprop)
-                    );
-                    self.reply("200 OK", &cseq, &headers, &sdp)?;
-                }
-                "SETUP" => match self.set_up(&url, header("transport").unwrap_or_default()) {
-                    Some(transport) => self.reply("200 OK", &cseq, &[("Transport", transport), session], "")?,
-                    None => self.reply("461 Unsupported Transport", &cseq, &[], "")?,
-                },
-                "PLAY" => {
-                    let count = self.shared.plays.fetch_add(1, SeqCst);
-                    self.reply("200 OK", &cseq, &[session, ("Range", "npt=0.000-".into())], "")?;
-                    if script.silent_after != Some("PLAY") {
-                        sending::start(Arc::clone(self.shared), count, std::mem::take(&mut self.outputs));
-                    }
-                }
-                "TEARDOWN" => {
-                    self.reply("200 OK", &cseq, &[session], "")?;
-                    return lock(&self.output).shutdown(Shutdown::Both);
-                }
-                _ => self.reply("200 OK", &cseq, &[session], "")?,
-            }
-            if script.silent_after == Some(method.as_str()) {
-                // Open and silent until the other side has enough.
-                return io::copy(&mut self.input, &mut io::sink()).map(|_| ());
-            }
-        }
-    }
-
-    fn set_up(&mut self, url: &str, transport: &str) -> Option<String> {
-        let track = usize::from(url.ends_with("track2"));
-        let option = |name: &str| {
-            let value = transport.split(';').find_map(|part| part.strip_prefix(name))?;
-            value.split('-').next()?.parse::<u16>().ok()
-        };
-        if let Some(asked) = option("interleaved=") {
-            if self.shared.script.refuses_tcp {
-                return None;
-            }
-            let channel = if self.shared.script.other_channels { 20 + 2 * track as u8 } else { asked as u8 };
-            self.outputs.insert(track, Output::Tcp(Arc::clone(&self.output), channel));
-            return Some(format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}", channel + 1));
-        }
-        let client = option("client_port=")?;
-        let peer = lock(&self.output).peer_addr().ok()?.ip();
-        let rtp = UdpSocket::bind("127.0.0.1:0").ok()?;
-        rtp.connect((peer, client)).ok()?;
-        let port = rtp.local_addr().ok()?.port();
-        let output = Output::Udp(rtp, Arc::clone(&self.gone), Arc::clone(&self.output));
-        self.outputs.insert(track, output);
-        Some(format!("RTP/AVP/UDP;unicast;client_port={client}-{};server_port={port}-{}", client + 1, port + 1))
-    }
-
-    /// Method, URL and headers by their lower-case names; interleaved packets before it are passed over.
-    fn request(&mut self) -> io::Result<(String, String, HashMap<String, String>)> {
-        while self.input.fill_buf()?.first() == Some(&b'$') {
-            let mut head = [0; 4];
-            self.input.read_exact(&mut head)?;
-            let mut data = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
-            self.input.read_exact(&mut data)?;
-        }
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if self.input.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let mut words = lines.first().map(String::as_str).unwrap_or_default().split(' ').map(str::to_owned);
-        let (method, url) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
-        Ok((method, url, headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect()))
-    }
-
-    fn reply(&self, status: &str, cseq: &str, headers: &[(&str, String)], body: &str) -> io::Result<()> {
-        let mut text = format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n");
-        for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !body.is_empty() {
-            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
-        lock(&self.output).write_all(format!("{text}\r\n{body}").as_bytes())
     }
 }

@@ -1,4 +1,4 @@
-//! A pull that is live: from the camera to the source, until one of them ends, the media stalls or nobody watches.
+//! A pull that is live: from the feed to the source, until one of them ends, the media stalls or nobody watches.
 
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
@@ -58,10 +58,10 @@ impl PullRoute {
     /// Leaves camera and source.
     pub(super) fn close(&mut self, reason: &str, comes_back: bool) {
         let State::Live(live) = std::mem::replace(&mut self.state, State::Idle) else { return };
-        let Live { id, camera, found, counted, .. } = *live;
+        let Live { id, feed, found, counted, .. } = *live;
         found.source.do_send(Unpublish { id, reason: reason.to_owned(), comes_back });
         actix_rt::spawn(async move {
-            camera.close().await;
+            feed.close().await;
             drop(counted);
         });
     }
@@ -98,7 +98,7 @@ impl PullRoute {
     }
 }
 
-/// Reads the camera of one publication.
+/// Reads the feed of one publication.
 pub(super) struct Listen {
     pub(super) id: u64,
 }
@@ -122,7 +122,7 @@ impl ActorFuture<PullRoute> for Listen {
             if live.id != self.id {
                 return Poll::Ready(());
             }
-            match live.camera.poll_next(task) {
+            match live.feed.poll_next(task) {
                 Poll::Ready(Ok(item)) => live.ingest.take(item, now),
                 Poll::Ready(Err(reason)) => {
                     route.forward(ctx);

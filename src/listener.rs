@@ -90,7 +90,7 @@ pub(crate) fn serve(
                         let certificate = certificate.clone();
                         async move {
                             let peer = stream.peer_addr();
-                            if let Err(refusal) = accept(stream, &hub, &*http, certificate.as_deref()).await {
+                            if let Err(refusal) = accept(stream, &hub, &http, certificate.as_deref()).await {
                                 let peer = peer.map_or_else(|_| "a peer that left".into(), |peer| peer.to_string());
                                 let mut troubles = trouble.borrow_mut();
                                 troubles.entry(refusal.kind()).or_default().warn(&peer, &refusal);

@@ -66,6 +66,7 @@ fn http_flv_by_both_versions() {
         let camera = Camera::publish(&hub, &path, 30_000);
         hub.wait_live(&path);
         let file = temporary(&format!("flv{n}.flv"));
+        let _ = std::fs::remove_file(&file);
         let mut command = Command::new("curl");
         command.args(["-sS", version, "--cacert", text(&pair.cert), "--no-buffer", "-o", text(&file)]);
         command.arg(hub.url("https", &format!("/streams{path}.flv")));

@@ -49,7 +49,7 @@ struct Kill {
 }
 
 impl Link {
-    fn new(peer: SocketAddr) -> Self {
+    pub(crate) fn new(peer: SocketAddr) -> Self {
         let (meter, kill) = (Meter::default(), Kill::default());
         Self { peer, meter, since: Instant::now(), secure: AtomicBool::new(false), kill }
     }

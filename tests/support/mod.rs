@@ -9,9 +9,12 @@ pub mod flv;
 pub mod http;
 pub mod hub;
 pub mod json;
+pub mod lossy;
+pub mod netns;
 pub mod process;
 pub mod rtsp;
 pub mod tls;
+pub mod udp;
 pub mod viewer;
 pub mod websocket;
 

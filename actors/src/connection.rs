@@ -236,7 +236,11 @@ impl Socket {
                 Poll::Ready(result) if flushed || result.is_err() => return Poll::Ready(result),
                 // Encrypted bytes are left and the kernel takes some.
                 Poll::Ready(_) => {}
-                Poll::Pending => return self.stuck.poll(cx).map(Err),
+                Poll::Pending => {
+                    let error = ready!(self.stuck.poll(cx));
+                    self.reset_on_close();
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }

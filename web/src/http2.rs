@@ -6,7 +6,9 @@
 
 pub(crate) mod stream;
 
+use std::cell::OnceCell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ struct Shared {
     requests: Rc<Requests>,
     link: Arc<Link>,
     settings: Arc<Settings>,
+    /// What broke the connection. `h2` tells its streams of a broken pipe whatever a write failed with.
+    broke: OnceCell<(io::ErrorKind, String)>,
 }
 
 /// Serves a connection to its end.
@@ -61,14 +65,20 @@ pub(crate) async fn serve(socket: Socket, requests: Rc<Requests>, settings: Arc<
         .initial_window_size(WINDOW)
         .initial_connection_window_size(4 * WINDOW)
         .max_send_buffer_size(settings.viewer_unsent as usize);
-    let shared = Rc::new(Shared { requests, link: Arc::clone(socket.link()), settings });
+    let shared = Rc::new(Shared { requests, link: Arc::clone(socket.link()), settings, broke: OnceCell::new() });
     let Ok(Ok(mut connection)) = timeout(HEAD_TIMEOUT, builder.handshake::<_, Bytes>(socket)).await else { return };
     loop {
         match timeout(KEEP_ALIVE, connection.accept()).await {
             Ok(Some(Ok((request, respond)))) => {
                 actix_web::rt::spawn(answer(request, respond, Rc::clone(&shared)));
             }
-            Ok(Some(Err(error))) => return log::debug!("{peer}: HTTP/2: {error}"),
+            Ok(Some(Err(error))) => {
+                if let Some(error) = error.get_io() {
+                    // Before the streams are woken: that is when the connection is dropped.
+                    let _ = shared.broke.set((error.kind(), error.to_string()));
+                }
+                return log::debug!("{peer}: HTTP/2: {error}");
+            }
             Ok(None) => return,
             // Each stream holds what is shared.
             Err(_) if Rc::strong_count(&shared) > 1 => {}

@@ -27,7 +27,7 @@ pub(crate) struct H2Stream {
     stuck: Stuck,
     finished: bool,
     /// Keeps the connection from being taken for idle.
-    _shared: Rc<Shared>,
+    shared: Rc<Shared>,
 }
 
 impl fmt::Debug for H2Stream {
@@ -40,7 +40,16 @@ impl H2Stream {
     pub(super) fn new(stream: SendStream<Bytes>, shared: Rc<Shared>) -> Self {
         let link = Arc::new(shared.link.of_stream());
         let stuck = Stuck::new(shared.settings.write_timeout);
-        Self { stream, link, stuck, finished: false, _shared: shared }
+        Self { stream, link, stuck, finished: false, shared }
+    }
+
+    /// With the kind of what broke the connection, if that did.
+    fn broken(&self, error: h2::Error) -> io::Error {
+        match (self.shared.broke.get(), error.get_io()) {
+            (Some((kind, what)), _) => io::Error::new(*kind, what.clone()),
+            (None, Some(io)) => io::Error::new(io.kind(), io.to_string()),
+            (None, None) => io::Error::new(io::ErrorKind::ConnectionReset, error),
+        }
     }
 
     fn write<'a>(&mut self, parts: impl Iterator<Item = &'a Bytes> + Clone) -> io::Result<usize> {
@@ -52,7 +61,7 @@ impl H2Stream {
         for part in parts.filter(|part| !part.is_empty()) {
             let room = self.stream.capacity().min(part.len());
             if room > 0 {
-                self.stream.send_data(part.slice(..room), false).map_err(broken)?;
+                self.stream.send_data(part.slice(..room), false).map_err(|error| self.broken(error))?;
                 written += room;
             }
             if room < part.len() {
@@ -65,14 +74,6 @@ impl H2Stream {
         self.link.sent_elsewhere(written);
         self.stuck.clear();
         Ok(written)
-    }
-}
-
-/// With the kind of what broke the connection, if that did.
-fn broken(error: h2::Error) -> io::Error {
-    match error.get_io() {
-        Some(io) => io::Error::new(io.kind(), io.to_string()),
-        None => io::Error::new(io::ErrorKind::ConnectionReset, error),
     }
 }
 
@@ -105,10 +106,12 @@ impl Carrier for H2Stream {
             match self.stream.poll_capacity(cx) {
                 // Told of room that is used up meanwhile.
                 Poll::Ready(Some(Ok(0))) => {}
-                Poll::Ready(Some(result)) => return Poll::Ready(result.map(|_| ()).map_err(broken)),
+                Poll::Ready(Some(result)) => {
+                    return Poll::Ready(result.map(|_| ()).map_err(|error| self.broken(error)));
+                }
                 Poll::Ready(None) => {
                     return Poll::Ready(Err(match self.stream.poll_reset(cx) {
-                        Poll::Ready(Err(error)) => broken(error),
+                        Poll::Ready(Err(error)) => self.broken(error),
                         _ => io::Error::new(io::ErrorKind::ConnectionReset, "the viewer left"),
                     }));
                 }
@@ -144,7 +147,7 @@ impl AsyncRead for H2Stream {
         match self.stream.poll_reset(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => match broken(error) {
+            Poll::Ready(Err(error)) => match self.broken(error) {
                 // The whole connection was closed.
                 error if error.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
                 error => Poll::Ready(Err(error)),

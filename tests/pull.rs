@@ -33,6 +33,8 @@ fn the_first_viewer_starts_it_and_it_closes_when_nobody_watches() {
     viewer.wait_pictures(SOON, 60);
     let stream = hub.stream("/door").expect("it is live");
     assert_eq!((stream.number("video/width"), stream.text("audio/codec")), (640.0, "AAC"));
+    assert!(stream.number("reception/received") > 60.0, "each picture has a packet or more");
+    assert_eq!(stream.number("reception/lost"), 0.0);
     let live = route(&hub, "/door");
     assert_eq!((live.text("status/state"), live.number("status/retries")), ("live", 0.0));
     assert!(live.number("status/bytes") > 10_000.0);

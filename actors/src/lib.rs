@@ -20,6 +20,7 @@ pub mod info;
 pub mod lane;
 pub mod messages;
 pub mod meter;
+mod on_wake;
 pub mod pull;
 pub mod route_table;
 pub mod rtp_lane;

@@ -23,6 +23,7 @@ use crate::hub::Hub;
 use crate::info::Consumer;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
+use crate::on_wake::{OnWake, every};
 use crate::supervisor::Supervisor;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
@@ -379,10 +380,11 @@ impl Actor for RtspSession {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         log::debug!("{}: RTSP connection", self.link.peer);
-        ctx.spawn(Listen);
+        ctx.spawn(OnWake::new(Listen));
         let settings = &self.hub.settings;
-        ctx.run_interval(TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4), Self::check_silence);
-        ctx.run_interval(REPORTS, Self::report);
+        let tick = TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4);
+        ctx.spawn(every(tick, Self::check_silence));
+        ctx.spawn(every(REPORTS, Self::report));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check {
-        if let Err(error) = ipchub::routes(&config).map(|_| ()).and_then(|()| ipchub::tls::check(&config)) {
+        if let Err(error) = ipchub::check(&config) {
             eprintln!("ipchub: {error:#}");
             return ExitCode::from(2);
         }

@@ -167,7 +167,7 @@ fn a_wrong_password_is_told_and_not_tried_again_and_again() {
     let told = route(&hub, "/wrong");
     assert_eq!(told.text("status/state"), "waiting");
     assert!(told.text("status/error").contains("401"), "{told:?}");
-    assert_eq!(told.text("url"), camera.url("admin:***@", "/live"));
+    assert_eq!(told.text("url"), camera.url("admin:nope@", "/live"));
     assert_eq!((camera.connections(), camera.refused()), (2, 2), "one for each route");
     assert_eq!(http::get(hub.address(), "/streams/none.flv").status, 502);
     assert!(hub.log().iter().all(|line| !line.contains("nope")));

@@ -10,6 +10,7 @@ use support::camera::{self, Camera};
 use support::ffmpeg::{self, H264};
 use support::flv::{self, Reader, Tag};
 use support::http::Answer;
+use support::json::Json;
 use support::process::Process;
 use support::tls::{Pair, hello, secure, text};
 use support::websocket::{Message, WebSocket};
@@ -143,6 +144,61 @@ fn ffmpeg_pushes_and_plays_rtsps() {
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("Content-Base: rtsps://localhost/live/push/\r\n"), "{answer}");
     drop(push);
+}
+
+/// Basic is a login under TLS only (`tests/permissions.rs` has it refused without); each version of HTTP tells who asks.
+#[test]
+fn logins() {
+    let pair = Pair::make("logins");
+    let hub = pair.hub(&[], &["--auth", "--demo"]);
+    let user = r#"{"name":"bob","password":"w@tch","pull":"/demo/+"}"#;
+    assert_eq!(http::send(hub.address(), "POST", "/api/v1/users", &[], user).status, 200);
+    hub.wait_live("/demo/clock");
+    let describe = |login: &str| {
+        let mut stream = pair.connect(hub.address());
+        let head = "DESCRIBE rtsps://hub/demo/clock RTSP/1.0\r\nCSeq: 1\r\n";
+        stream.write_all(format!("{head}{login}\r\n").as_bytes()).expect("the hub reads");
+        let (mut answer, mut byte) = (String::new(), [0]);
+        while !answer.ends_with("\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("a whole head");
+            answer.push(char::from(byte[0]));
+        }
+        answer
+    };
+    let refused = describe("");
+    assert!(refused.starts_with("RTSP/1.0 401 "), "{refused}");
+    assert_eq!(refused.matches("WWW-Authenticate: Digest ").count(), 2, "{refused}");
+    assert_eq!(refused.matches("WWW-Authenticate: Basic ").count(), 1, "{refused}");
+    // "bob:w@tch", "bob:wrong"
+    let accepted = describe("Authorization: Basic Ym9iOndAdGNo\r\n");
+    assert!(accepted.starts_with("RTSP/1.0 200 "), "{accepted}");
+    assert!(describe("Authorization: Basic Ym9iOndyb25n\r\n").starts_with("RTSP/1.0 401 "));
+    let play = |login: &str| {
+        let url = format!("rtsps://{login}@{}/demo/clock", hub.address());
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", &url]);
+        let output = command.args(["-frames:v", "10", "-f", "null", "-"]).output().expect("ffmpeg is there");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (played, said) = play("bob:w%40tch");
+    assert!(played, "{said}");
+    let (played, said) = play("bob:wrong");
+    assert!(!played && said.contains("401"), "{said}");
+    for version in ["--http1.1", "--http2"] {
+        let url = hub.url("https", "/api/v1/login");
+        let login = [version, "--json", r#"{"username":"admin","password":"admin"}"#, &url];
+        let tokens = Json::parse(&curl(&pair, &login));
+        let bearer = format!("Authorization: Bearer {}", tokens.text("access_token"));
+        let users = curl(&pair, &[version, "-H", &bearer, &hub.url("https", "/api/v1/users")]);
+        assert!(users.contains("\"bob\""), "{version}: {users}");
+        let flv = hub.url("https", "/streams/demo/clock.flv");
+        let anonymous = curl(&pair, &[version, "-o", "/dev/null", "-w", "%{http_code}", &flv]);
+        assert_eq!(anonymous, "401", "{version}");
+        let token = format!("{flv}?token={}", tokens.text("access_token"));
+        let head = curl(&pair, &[version, "-I", "-o", "/dev/null", "-w", "%{http_code}", &token]);
+        assert_eq!(head, "200", "{version}");
+    }
+    assert!(!hub.log().iter().any(|line| line.contains(" - admin ")), "who asks is known: {:?}", hub.log());
 }
 
 /// However the first bytes come: those of the handshake, and the first under TLS.

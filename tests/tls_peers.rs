@@ -176,6 +176,40 @@ fn a_kick_works_on_who_does_not_read() {
     }
 }
 
+/// Nothing is sent that would show it: the publisher is away.
+#[test]
+fn a_stream_that_has_waited_still_hears_its_end() {
+    let pair = Pair::make("silent");
+    let hub = pair.hub(&[("IPCHUB_TIMEOUTS_PUBLISHER_GRACE", "120")], &[]);
+    let camera = Camera::publish(&hub, PATH, PICTURE_BYTES);
+    hub.wait_live(PATH);
+    let command = || {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--http2", "--no-buffer", "--cacert", text(&pair.cert), "-o", "/dev/null"]);
+        command.arg(hub.url("https", &format!("/streams{PATH}.flv")));
+        command
+    };
+    let (leaves, _kicked) = (Process::start(command()), Process::start(command()));
+    let sent = |wanted: f64| {
+        let stream = hub.stream(PATH);
+        stream.is_some_and(|stream| {
+            let viewers = stream.list("cs");
+            viewers.len() == 2 && viewers.iter().all(|viewer| viewer.number("flow/outbytes") > wanted)
+        })
+    };
+    // Openings and pictures beyond what is kept unsent: the viewers have waited for room.
+    assert!(wait_until(SOON, || sent(3000.0)), "they watch");
+    drop(camera);
+    drop(leaves);
+    assert!(wait_until(SOON, || consumers(&hub) == 1.0), "who left is still listed");
+    let id = hub.stream(PATH).expect("its publisher may come back").list("cs")[0].number("id");
+    assert_eq!(http::delete(hub.address(), &format!("/api/v1/streams{PATH}:consumer?cid={id}")).status, 200);
+    assert!(wait_until(SOON, || consumers(&hub) == 0.0), "who was kicked is still listed");
+    let ends =
+        |reason: &str| hub.log().iter().any(|line| line.contains("watched by http-flv") && line.contains(reason));
+    assert!(wait_until(SOON, || ends("the viewer left")), "{:#?}", hub.log());
+}
+
 /// Frames of HTTP/2 by hand: one stream gets no window, the other is served all the same.
 #[test]
 fn a_stream_without_window_is_reset_alone() {

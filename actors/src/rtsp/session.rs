@@ -18,6 +18,7 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
+use crate::accounts::Right;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
@@ -58,6 +59,8 @@ pub struct RtspSession {
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
+    /// Who logged in.
+    pub(super) user: Option<String>,
     _counted: Active,
 }
 
@@ -89,6 +92,7 @@ impl RtspSession {
                 number: random_u64(),
                 heard: Instant::now(),
                 reason: None,
+                user: None,
             }
         })
     }
@@ -213,7 +217,13 @@ impl RtspSession {
         self.heard = Instant::now();
         log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
         let mut events = Vec::new();
-        self.session.request(request, &mut events);
+        match self.admit(&request) {
+            Ok(()) => self.session.request(request, &mut events),
+            Err(refused) => {
+                let status = (refused.status, refused.text.as_str());
+                self.session.refuse(&request, status, &refused.challenges, &mut events);
+            }
+        }
         self.act(events, ctx);
         self.claim_ports(ctx);
         if let Some(playing) = &mut self.playing {
@@ -267,6 +277,11 @@ impl RtspSession {
     }
 
     fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
+        if let Err(refusal) = self.may(Right::Push, &request.path) {
+            let mut events = Vec::new();
+            self.session.answer_publish(Err(refusal), &mut events);
+            return self.act(events, ctx);
+        }
         let id = self.hub.publisher_id();
         let claim = claim_and_publish(
             self.hub.supervisor.clone(),

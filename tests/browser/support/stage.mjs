@@ -78,8 +78,11 @@ class Stage {
     return program;
   }
 
-  /** Opens the hub's own page at a path's hash. */
-  openHome(hub, path, { scheme = 'http', ...options } = {}) { return this.#open(hub.url(scheme, `/#${path}`), options); }
+  /** Opens the hub's own page at a path's hash, logged in unless `anonymous`. */
+  async openHome(hub, path, { scheme = 'http', anonymous = false, ...options } = {}) {
+    const tokens = anonymous ? null : await hub.tokens();
+    return this.#open(hub.url(scheme, `/#${path}`), { ...options, tokens });
+  }
 
   /** Opens a page of another origin; see `Site`. */
   async openForeign(kind, hub, src, count) {
@@ -87,13 +90,17 @@ class Stage {
     return this.#open(this.#site.page(kind, hub, src, count));
   }
 
-  async #open(url, { width = 1440, height = 900 } = {}) {
+  async #open(url, { width = 1440, height = 900, tokens = null } = {}) {
     // Under TLS the hub's certificate is its own.
     const context = await browser.newContext({ viewport: { width, height }, ignoreHTTPSErrors: true });
     const page = new Watched(await context.newPage());
     this.#pages.push(page);
     await page.hearAnswers(await context.newCDPSession(page.page));
     await page.page.addInitScript(installProbe);
+    if (tokens) {
+      const text = JSON.stringify(tokens);
+      await page.page.addInitScript((kept) => { sessionStorage['ipchub.tokens'] ??= kept; }, text);
+    }
     await page.page.goto(url);
     await page.page.evaluate(() => { globalThis.loadedOnce = true; });
     return page;

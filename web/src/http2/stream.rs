@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -26,6 +26,8 @@ pub(crate) struct H2Stream {
     link: Arc<Link>,
     stuck: Stuck,
     finished: bool,
+    /// Who hears the peer. `h2` and [`Link`] know one waker of a stream, and a writer that waits takes its place.
+    reader: Option<Waker>,
     /// Keeps the connection from being taken for idle.
     shared: Rc<Shared>,
 }
@@ -40,7 +42,27 @@ impl H2Stream {
     pub(super) fn new(stream: SendStream<Bytes>, shared: Rc<Shared>) -> Self {
         let link = Arc::new(shared.link.of_stream());
         let stuck = Stuck::new(shared.settings.write_timeout);
-        Self { stream, link, stuck, finished: false, shared }
+        Self { stream, link, stuck, finished: false, reader: None, shared }
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.poll_killed(cx)?;
+        loop {
+            match self.stream.poll_capacity(cx) {
+                // Told of room that is used up meanwhile.
+                Poll::Ready(Some(Ok(0))) => {}
+                Poll::Ready(Some(result)) => {
+                    return Poll::Ready(result.map(|_| ()).map_err(|error| self.broken(error)));
+                }
+                Poll::Ready(None) => {
+                    return Poll::Ready(Err(match self.stream.poll_reset(cx) {
+                        Poll::Ready(Err(error)) => self.broken(error),
+                        _ => io::Error::new(io::ErrorKind::ConnectionReset, "the viewer left"),
+                    }));
+                }
+                Poll::Pending => return self.stuck.poll(cx).map(Err),
+            }
+        }
     }
 
     /// With the kind of what broke the connection, if that did.
@@ -101,23 +123,11 @@ impl Carrier for H2Stream {
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.poll_killed(cx)?;
-        loop {
-            match self.stream.poll_capacity(cx) {
-                // Told of room that is used up meanwhile.
-                Poll::Ready(Some(Ok(0))) => {}
-                Poll::Ready(Some(result)) => {
-                    return Poll::Ready(result.map(|_| ()).map_err(|error| self.broken(error)));
-                }
-                Poll::Ready(None) => {
-                    return Poll::Ready(Err(match self.stream.poll_reset(cx) {
-                        Poll::Ready(Err(error)) => self.broken(error),
-                        _ => io::Error::new(io::ErrorKind::ConnectionReset, "the viewer left"),
-                    }));
-                }
-                Poll::Pending => return self.stuck.poll(cx).map(Err),
-            }
+        let room = ready!(self.poll_room(cx));
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
+        Poll::Ready(room)
     }
 
     fn last_words(&mut self, bytes: &[u8]) {
@@ -143,6 +153,7 @@ impl Carrier for H2Stream {
 /// A viewer has said all with its request; what can still be read is that it left.
 impl AsyncRead for H2Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reader = Some(cx.waker().clone());
         self.link.poll_killed(cx)?;
         match self.stream.poll_reset(cx) {
             Poll::Pending => Poll::Pending,

@@ -35,7 +35,10 @@ impl Hub {
     /// As [`Hub::start`] on another address.
     pub fn listen(listen: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut command = command(environment, arguments);
-        command.args(["--listen", listen, "--udp-port", "0"]);
+        command.args(["--listen", listen]);
+        if !arguments.contains(&"--udp-port") {
+            command.args(["--udp-port", "0"]);
+        }
         let mut process = Process::start(command);
         let address = wait_for(SOON, "the hub's line \"listening on\"", || {
             let lines = process.lines();
@@ -94,6 +97,11 @@ impl Hub {
         wait_for(SOON, &format!("a line of the hub's log with {parts:?}"), || {
             self.log().into_iter().find(|line| parts.iter().all(|part| line.contains(part)))
         })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Resident memory in KiB.

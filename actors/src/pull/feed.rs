@@ -62,9 +62,6 @@ pub(super) enum PullError {
     /// Asking again soon would only lock the account.
     #[error("the camera refuses user and password: {0}")]
     Login(String),
-    /// It was let in before: the nonce has run out.
-    #[error("{0}")]
-    Stale(String),
     #[error("{0}")]
     Failed(String),
     #[error("no {step} within {} s", limit.as_secs_f64())]
@@ -81,6 +78,13 @@ impl Feed {
     pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<Item, String>> {
         match self {
             Self::Camera(camera) => camera.poll_next(task),
+        }
+    }
+
+    /// Sends a receiver report of a track, where somebody listens to it.
+    pub(super) fn report(&mut self, track: usize, report: &[u8]) {
+        match self {
+            Self::Camera(camera) => camera.report(track, report),
         }
     }
 

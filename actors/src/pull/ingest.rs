@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ipchub_media::Kind;
 use ipchub_media::rtp::receiver::{Received, Receiver};
 use ipchub_media::rtp::rtcp::{self, Rtcp};
@@ -11,6 +12,7 @@ use ipchub_media::rtp::rtcp::{self, Rtcp};
 use super::feed::{Fed, Item};
 use crate::messages::{Media, MediaItem};
 use crate::meter::Stats;
+use crate::rtsp::udp::random_u64;
 use crate::trouble::Trouble;
 
 /// The receiving end of one connection.
@@ -22,6 +24,8 @@ pub(super) struct Ingest {
     items: Vec<MediaItem>,
     bytes: u64,
     received: Vec<Received>,
+    /// Of our reports.
+    ssrc: u32,
     stats: Arc<Stats>,
     trouble: Trouble,
 }
@@ -47,7 +51,7 @@ impl Ingest {
             })
             .collect();
         let (items, received, trouble) = Default::default();
-        Self { place, tracks, items, bytes: 0, received, stats, trouble }
+        Self { place, tracks, items, bytes: 0, received, ssrc: random_u64() as u32, stats, trouble }
     }
 
     pub(super) fn take(&mut self, item: Item, now: Duration) {
@@ -98,6 +102,16 @@ impl Ingest {
         }
         let (items, bytes) = (std::mem::take(&mut self.items), std::mem::take(&mut self.bytes));
         Some(Media { publisher, arrival, bytes, items })
+    }
+
+    /// A receiver report of each track that had packets (RFC 3550, section 6.4.2).
+    pub(super) fn reports(&mut self, now: Duration) -> Vec<(usize, Bytes)> {
+        let ssrc = self.ssrc;
+        let block = |(track, receiving): (usize, &mut Receiving)| {
+            let block = receiving.receiver.report_block(now)?;
+            Some((track, rtcp::receiver_report(ssrc, &block, "ipchub")))
+        };
+        self.tracks.iter_mut().enumerate().filter_map(block).collect()
     }
 
     /// What has not come for that long, if the connection is worth nothing without it: everything, or all video.

@@ -7,5 +7,7 @@ pub mod route;
 mod rtsp_client;
 pub mod status;
 pub mod target;
+mod tls;
+mod udp;
 
 pub use route::PullRoute;

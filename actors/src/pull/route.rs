@@ -33,6 +33,8 @@ mod live;
 
 /// How often stalls and viewers are looked after.
 const TICK: Duration = Duration::from_secs(1);
+/// How often receiver reports are sent (RFC 3550, section 6.2).
+const REPORTS: Duration = Duration::from_secs(5);
 /// An idle route is forgotten after this, and its back-off with it.
 const FORGET: Duration = Duration::from_secs(60);
 
@@ -275,6 +277,7 @@ impl Actor for PullRoute {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK.min(self.hub.settings.pull_stall / 4), Self::tick);
+        ctx.run_interval(REPORTS, |route, _| route.report());
         if self.is_kept() {
             self.connect(ctx);
         }

@@ -1,268 +1,417 @@
-//! The RTSP client: the only place that knows `retina`. Its packets are taken as they come; depacketizing is the source's.
+//! The shell of the RTSP client ([`ipchub_media::rtsp::client`]): connections, TLS, UDP ports, time and redirects.
 //!
-//! What it does: RTSP over TCP, media interleaved or over UDP; Basic and Digest (MD5, SHA-256, qop), Digest rather than
-//! Basic where both are offered, the first of several Digests; keep-alive after half of the session's timeout, 30 s at most;
-//! TEARDOWN at the end. A nonce that has run out costs a second connection.
-//!
-//! What it does not do: `rtsps`; redirects (an error with the status); receiver reports; cameras that never answer a
-//! keep-alive (they are connected anew), that answer DESCRIBE with another type than exactly `application/sdp`, that leave
-//! out `Session`, `Transport`, `interleaved` or `server_port` in an answer to SETUP, or change their SSRC within a session;
-//! order of UDP packets (late ones are lost).
+//! Packets stay slices of the read buffer, as in a push. All steps from the connection to the first packet have one limit
+//! in time together: a viewer waits for all of them.
 
-use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::Stream;
+use bytes::{Buf, Bytes, BytesMut};
 use ipchub_media::rtp::Packet;
 use ipchub_media::rtp::receiver::Order;
-use ipchub_media::sdp::Description;
-use ipchub_media::{Kind, Track};
-use retina::client::{
-    Credentials, Described, InitialSequenceNumberPolicy, InitialTimestampPolicy, PacketItem, PlayOptions, Playing,
-    Session, SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions, TcpTransportOptions, Transport,
-    UdpTransportOptions, UnassignedChannelDataPolicy, UnknownRtcpSsrcPolicy,
-};
+use ipchub_media::rtsp::client::{Client, Config, Credentials, Error, Event, Path, Wanted};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::feed::{Fed, Feed, Item, Opened, PullError};
-use super::target::{self, Target};
+use super::target::{Target, Transport};
+use super::tls;
+use super::udp::Ports;
 
 /// Some cameras refuse clients without a name.
 const USER_AGENT: &str = concat!("ipchub/", env!("CARGO_PKG_VERSION"));
-/// What is waited for first.
-const FIRST_STEP: &str = "connection or answer to DESCRIBE";
 /// How long a camera may take to answer a TEARDOWN.
 const TEARDOWN: Duration = Duration::from_secs(2);
 /// Characters of an error that a log line and an answer need.
 const MAX_REASON: usize = 300;
+/// More is a loop, whatever it is meant to be.
+const MAX_REDIRECTS: usize = 5;
+/// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
+const READ_BUFFER: usize = 64 << 10;
+/// A read with less room than this would cut a packet in two for nothing.
+const MIN_READ: usize = 4 << 10;
+/// Requests and reports that wait to be sent: a camera that takes none of them is not there any more.
+const MAX_UNSENT: usize = 32 << 10;
+/// Datagrams read in a row from one port.
+const DATAGRAMS: usize = 64;
 
-/// A playing session.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A camera's connection, from the first request to the last.
 pub(super) struct Camera {
-    session: Option<Session<Playing>>,
-    group: Arc<SessionGroup>,
-    /// By the client's number of a stream: the index of the track.
-    tracks: Vec<Option<usize>>,
-    first: Option<Item>,
     target: Target,
+    stream: Box<dyn Duplex>,
+    local: SocketAddr,
+    peer: SocketAddr,
+    client: Client,
+    buffer: BytesMut,
+    datagrams: BytesMut,
+    unsent: BytesMut,
+    events: Vec<Event>,
+    items: VecDeque<Item>,
+    /// By track.
+    ports: Vec<Option<Ports>>,
+    playing: bool,
+    begun: Instant,
+    timer: Pin<Box<Sleep>>,
+    /// Of whoever reads: a report that is to be sent wakes it.
+    reader: Option<Waker>,
 }
 
 impl fmt::Debug for Camera {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Camera").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Camera").field("target", &self.target).field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// Why a connection gives nothing more.
+#[derive(Debug)]
+enum Failure {
+    Session(Error),
+    /// The connection broke.
+    Lost(String),
+    Redirected(String),
+    Closed,
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(error) => error.fmt(f),
+            Self::Lost(reason) | Self::Other(reason) => f.write_str(reason),
+            Self::Redirected(_) => f.write_str("the camera redirects while it plays"),
+            Self::Closed => f.write_str("the session is closed"),
+        }
     }
 }
 
 /// Connects and plays; done when the first packet is there. All of it takes `limit` at most.
 pub(super) async fn open(target: Target, limit: Duration) -> Result<Opened, PullError> {
-    let step = Cell::new(FIRST_STEP);
-    let attempt = async {
-        match negotiate(target.clone(), &step).await {
-            Err(PullError::Stale(_)) => {
-                step.set(FIRST_STEP);
-                negotiate(target, &step).await
-            }
-            result => result,
+    let mut camera = None;
+    let result = tokio::time::timeout(limit, follow(target, &mut camera)).await;
+    let Ok(Ok(notes)) = result else {
+        let step = camera.as_ref().map_or("connection", |camera| camera.client.step());
+        // A session that was begun is ended, or a camera that allows few of them is soon full.
+        if let Some(camera) = camera {
+            actix_rt::spawn(camera.close());
         }
+        return Err(result.map_or(PullError::TimedOut { step, limit }, |told| told.err().unwrap_or_else(unreachable)));
     };
-    match tokio::time::timeout(limit, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(PullError::TimedOut { step: step.get(), limit }),
-    }
+    let camera = camera.ok_or_else(unreachable)?;
+    let order = |path| if path == Path::Udp { Order::Mixed } else { Order::Kept };
+    let tracks = camera.client.tracks().iter();
+    let tracks = tracks.map(|c| Fed { track: c.track.clone(), order: order(c.path), ssrc: c.ssrc }).collect();
+    Ok(Opened { feed: Feed::Camera(Box::new(camera)), tracks, notes })
 }
 
-async fn negotiate(target: Target, step: &Cell<&'static str>) -> Result<Opened, PullError> {
-    let group = Arc::new(SessionGroup::default());
-    let login =
-        target.login().map(|login| Credentials { username: login.user.clone(), password: login.password.clone() });
-    let options = SessionOptions::default()
-        .creds(login)
-        .user_agent(USER_AGENT.into())
-        .session_group(Arc::clone(&group))
-        .session_id(SessionIdPolicy::UseFirst)
-        .unassigned_channel_data(UnassignedChannelDataPolicy::Ignore);
-    let failed = |error: retina::Error| refusal(&error, &target, step.get() == FIRST_STEP);
-    let mut session = Session::describe(target.url().clone(), options).await.map_err(failed)?;
-    let description = Description::parse(session.sdp()).map_err(|error| PullError::Failed(error.to_string()))?;
-    let mut notes = description.notes.clone();
-    let chosen = choose(&session, description.tracks);
-    step.set("answer to SETUP");
-    let mut udp = target.transport() == target::Transport::Udp;
-    let (mut tracks, mut indices) = (Vec::new(), vec![None; session.streams().len()]);
-    for (stream, track) in chosen {
-        match set_up(&mut session, stream, &target, &mut udp).await {
+fn unreachable() -> PullError {
+    PullError::Failed("the connection ended".into())
+}
+
+/// Tries where the target leads, and on from there. What is begun stays in `slot`.
+async fn follow(mut target: Target, slot: &mut Option<Camera>) -> Result<Vec<String>, PullError> {
+    let mut notes = Vec::new();
+    for _ in 0..=MAX_REDIRECTS {
+        let told = |failure: Failure| told(&failure, &target);
+        match attempt(&target, slot).await {
             Ok(()) => {
-                indices[stream] = Some(tracks.len());
-                tracks.push(track);
+                notes.extend(slot.as_mut().map(|camera| camera.client.take_notes()).unwrap_or_default());
+                return Ok(notes);
             }
-            // Video without the sound is better than nothing.
-            Err(error) if !tracks.is_empty() && error.status_code().is_some_and(|s| s != 401 && s != 403) => {
-                notes.push(format!("track {} left out: {}", track.encoding, reason(&error, &target)));
+            Err(Failure::Redirected(to)) => {
+                let next = target.redirected(&to);
+                let next = next.map_err(|error| PullError::Failed(format!("the camera redirects: {error}")))?;
+                notes.push(format!("redirected from {} to {}", target.address(), next.address()));
+                target = next;
             }
-            Err(error) => return Err(failed(error)),
+            Err(failure) => return Err(told(failure)),
         }
     }
-    if tracks.is_empty() {
-        return Err(PullError::Failed("the camera describes neither video nor audio".into()));
-    }
-    if udp && target.transport() == target::Transport::Any {
-        notes.push("media comes over UDP, since the camera refuses TCP".into());
-    }
-    step.set("answer to PLAY");
-    // The source has its own timeline and the receivers their own order: nothing of RTP-Info is needed, and cameras write
-    // odd things there.
-    let options = PlayOptions::default()
-        .initial_timestamp(InitialTimestampPolicy::Ignore)
-        .initial_seq(InitialSequenceNumberPolicy::Ignore)
-        .unknown_rtcp_ssrc(UnknownRtcpSsrcPolicy::ProcessPackets);
-    let session = session.play(options).await.map_err(failed)?;
-    step.set(if udp { "packet by UDP after PLAY" } else { "packet after PLAY" });
-    let mut camera = Camera { session: Some(session), group, tracks: indices, first: None, target };
-    loop {
-        let item = std::future::poll_fn(|task| camera.poll_next(task)).await.map_err(PullError::Failed)?;
-        if matches!(item, Item::Packet { .. }) {
-            camera.first = Some(item);
-            // The client gives packets of either transport in order.
-            let fed = |track| Fed { track, order: Order::Kept, ssrc: None };
-            let tracks = tracks.into_iter().map(fed).collect();
-            return Ok(Opened { feed: Feed::Camera(Box::new(camera)), tracks, notes });
-        }
+    Err(PullError::Failed(format!("more than {MAX_REDIRECTS} redirects, the last to {}", target.address())))
+}
+
+fn told(failure: &Failure, target: &Target) -> PullError {
+    let text = reason(failure, target);
+    match failure {
+        Failure::Session(Error::Login { .. }) => PullError::Login(text),
+        _ => PullError::Failed(text),
     }
 }
 
-/// The streams to set up, with their tracks as our own reading of the description has them.
-fn choose(session: &Session<Described>, tracks: Vec<Track>) -> Vec<(usize, Track)> {
-    let mut tracks: Vec<_> = tracks.into_iter().map(Some).collect();
-    let mut chosen = Vec::new();
-    for (index, stream) in session.streams().iter().enumerate() {
-        let kind = match stream.media() {
-            "video" => Kind::Video,
-            "audio" => Kind::Audio,
-            _ => continue,
-        };
-        let fits = |track: &&mut Option<Track>| {
-            track.as_ref().is_some_and(|t| t.kind == kind && t.payload_type == stream.rtp_payload_type())
-        };
-        if let Some(track) = tracks.iter_mut().find(fits).and_then(Option::take) {
-            chosen.push((index, track));
+/// Short, and without the password.
+fn reason(failure: &Failure, target: &Target) -> String {
+    target.cleaned(&failure.to_string()).chars().take(MAX_REASON).collect()
+}
+
+/// One try, and one more where the first connection ended in a way that a second can mend.
+async fn attempt(target: &Target, slot: &mut Option<Camera>) -> Result<(), Failure> {
+    let mut client = Some(Client::new(config(target)));
+    while let Some(next) = client.take() {
+        let camera = slot.insert(Camera::connect(target, next).await?);
+        match std::future::poll_fn(|task| camera.poll_first(task)).await {
+            Err(Failure::Lost(reason)) => {
+                client = slot.take().and_then(|camera| camera.client.again());
+                if client.is_none() {
+                    return Err(Failure::Lost(reason));
+                }
+            }
+            result => return result,
         }
     }
-    // Where a later SETUP fails it shall not be the picture's.
-    chosen.sort_by_key(|(_, track)| track.kind != Kind::Video);
-    chosen
+    Err(Failure::Closed)
 }
 
-/// One SETUP; a second one over UDP if the camera answers that it has no TCP (461: cvlc).
-async fn set_up(
-    session: &mut Session<Described>,
-    stream: usize,
-    target: &Target,
-    udp: &mut bool,
-) -> Result<(), retina::Error> {
-    let transport = |udp| match udp {
-        true => Transport::Udp(UdpTransportOptions::default()),
-        false => Transport::Tcp(TcpTransportOptions::default()),
-    };
-    let result = session.setup(stream, SetupOptions::default().transport(transport(*udp))).await;
-    match result {
-        Err(error) if error.status_code() == Some(461) && !*udp && target.transport() == target::Transport::Any => {
-            *udp = true;
-            session.setup(stream, SetupOptions::default().transport(transport(true))).await
-        }
-        result => result,
+fn config(target: &Target) -> Config {
+    let credentials =
+        target.login().map(|login| Credentials { user: login.user.clone(), password: login.password.clone() });
+    Config {
+        url: target.url().to_string(),
+        user_agent: USER_AGENT.into(),
+        credentials,
+        wanted: match target.transport() {
+            Transport::Any => Wanted::Any,
+            Transport::Tcp => Wanted::Tcp,
+            Transport::Udp => Wanted::Udp,
+        },
+        options: true,
     }
-}
-
-fn refusal(error: &retina::Error, target: &Target, first: bool) -> PullError {
-    match error.status_code() {
-        Some(401) if !first => PullError::Stale(reason(error, target)),
-        Some(401 | 403) => PullError::Login(reason(error, target)),
-        _ => PullError::Failed(reason(error, target)),
-    }
-}
-
-/// What the client says in its first paragraph; addresses and positions come after it.
-fn reason(error: &retina::Error, target: &Target) -> String {
-    let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<_> = first.split_whitespace().collect();
-    target.cleaned(&words.join(" ")).chars().take(MAX_REASON).collect()
 }
 
 impl Camera {
+    async fn connect(target: &Target, client: Client) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::Other(format!("no connection to {}: {error}", target.address()));
+        let name = target.url().host_str().unwrap_or_default();
+        // An IPv6 address stands in brackets in a URL only.
+        let host = name.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((host, target.port())).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let (local, peer) = (stream.local_addr().map_err(failed)?, stream.peer_addr().map_err(failed)?);
+        let stream: Box<dyn Duplex> = match target.is_encrypted() {
+            true => Box::new(tls::encrypt(stream, host, target.trust()).await.map_err(Failure::Other)?),
+            false => Box::new(stream),
+        };
+        let mut camera = Self {
+            target: target.clone(),
+            stream,
+            local,
+            peer,
+            client,
+            buffer: BytesMut::with_capacity(MIN_READ),
+            datagrams: BytesMut::new(),
+            unsent: BytesMut::new(),
+            events: Vec::new(),
+            items: VecDeque::new(),
+            ports: Vec::new(),
+            playing: false,
+            begun: Instant::now(),
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            reader: None,
+        };
+        camera.client.start(Duration::ZERO, &mut camera.events);
+        camera.act()?;
+        Ok(camera)
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Waits for the first packet, and keeps it.
+    fn poll_first(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            match std::task::ready!(self.poll_item(task)) {
+                Ok(item @ Item::Packet { .. }) => {
+                    self.items.push_front(item);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(_) => {}
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+    }
+
     /// The next thing that it sends, or why there is no more.
     pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<Item, String>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Ok(first));
+        self.poll_item(task).map_err(|failure| reason(&failure, &self.target))
+    }
+
+    fn poll_item(&mut self, task: &mut Context<'_>) -> Poll<Result<Item, Failure>> {
+        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(task.waker())) {
+            self.reader = Some(task.waker().clone());
         }
         loop {
-            let Some(session) = &mut self.session else { return Poll::Pending };
-            let item = match Pin::new(session).poll_next(task) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(Err("the camera closed the connection".into())),
-                Poll::Ready(Some(Ok(item))) => item,
-                Poll::Ready(Some(Err(error))) => {
-                    let reason = reason(&error, &self.target);
-                    return Poll::Ready(if is_about_a_packet(&error) {
-                        Ok(Item::Unusable(reason))
-                    } else {
-                        Err(reason)
-                    });
+            if let Some(item) = self.items.pop_front() {
+                return Poll::Ready(Ok(item));
+            }
+            self.poll_timer(task)?;
+            self.poll_send(task)?;
+            self.poll_datagrams(task);
+            if !self.items.is_empty() {
+                continue;
+            }
+            if self.poll_read(task)?.is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, task: &mut Context<'_>) -> Result<(), Failure> {
+        while let Some(due) = self.client.wake() {
+            let due = tokio::time::Instant::from_std(self.begun + due);
+            if self.timer.deadline() != due {
+                self.timer.as_mut().reset(due);
+            }
+            if self.timer.as_mut().poll(task).is_pending() {
+                break;
+            }
+            let now = self.now();
+            self.client.wake_up(now, &mut self.events);
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn poll_send(&mut self, task: &mut Context<'_>) -> Result<(), Failure> {
+        while !self.unsent.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(task, &self.unsent) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(sent)) => self.unsent.advance(sent),
+                Poll::Ready(Err(error)) => return Err(lost(&error)),
+            }
+        }
+        // TLS keeps records until it is told.
+        match Pin::new(&mut self.stream).poll_flush(task) {
+            Poll::Ready(Err(error)) => Err(lost(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn poll_datagrams(&mut self, task: &mut Context<'_>) {
+        let Self { ports, datagrams, items, .. } = self;
+        for (track, ports) in ports.iter_mut().enumerate() {
+            if let Some(ports) = ports {
+                ports.poll(task, datagrams, DATAGRAMS, &mut |rtcp, data| items.push_back(read(track, rtcp, data)));
+            }
+        }
+    }
+
+    fn poll_read(&mut self, task: &mut Context<'_>) -> Result<Poll<()>, Failure> {
+        if self.buffer.capacity() - self.buffer.len() < MIN_READ {
+            self.buffer.reserve(if self.playing { READ_BUFFER } else { MIN_READ });
+        }
+        let Self { stream, buffer, .. } = self;
+        match pin!(stream.read_buf(buffer)).poll(task) {
+            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Ready(Ok(0)) => return Err(Failure::Lost("the camera closed the connection".into())),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Err(lost(&error)),
+        }
+        let now = self.now();
+        let result = self.client.read(&mut self.buffer, now, &mut self.events);
+        self.act()?;
+        result.map(Poll::Ready).map_err(Failure::Session)
+    }
+
+    /// Carries out what the client said.
+    fn act(&mut self) -> Result<(), Failure> {
+        let mut at = 0;
+        while let Some(event) = self.events.get_mut(at) {
+            let event = std::mem::replace(event, Event::Closed);
+            at += 1;
+            match event {
+                Event::Send(bytes) => self.send(&bytes)?,
+                Event::Packet { track, rtcp, data } => self.items.push_back(read(track, rtcp, data)),
+                Event::Stray { channel, len } => {
+                    let text = format!("{len} bytes on channel {channel}, which no SETUP named");
+                    self.items.push_back(Item::Unusable(text));
                 }
-            };
-            let (stream, item) = match item {
-                PacketItem::Rtp(packet) => {
-                    let (stream, header, bytes) = (packet.stream_id(), packet.header(), packet.raw().len());
-                    let packet = Packet {
-                        marker: header.mark(),
-                        payload_type: header.payload_type(),
-                        sequence: header.sequence_number(),
-                        timestamp: header.timestamp(),
-                        ssrc: header.ssrc(),
-                        payload: packet.into_payload_bytes(),
-                    };
-                    (stream, Item::Packet { track: 0, packet, bytes })
+                Event::Bind(track) => self.bind(track)?,
+                Event::Remote { track, source, ports } => {
+                    if let Some(Some(own)) = self.ports.get_mut(track) {
+                        own.set_remote(self.peer, source, ports);
+                    }
                 }
-                PacketItem::Rtcp(compound) => {
-                    let bytes = Bytes::copy_from_slice(compound.raw());
-                    (compound.stream_id(), Item::Rtcp { track: 0, bytes })
+                Event::Playing => {
+                    self.playing = true;
+                    self.ports.iter().flatten().for_each(Ports::open_way);
                 }
-                _ => continue,
-            };
-            let Some(index) = self.tracks.get(stream).copied().flatten() else { continue };
-            return Poll::Ready(Ok(match item {
-                Item::Packet { packet, bytes, .. } => Item::Packet { track: index, packet, bytes },
-                Item::Rtcp { bytes, .. } => Item::Rtcp { track: index, bytes },
-                other => other,
-            }));
+                Event::Redirect(to) => return Err(Failure::Redirected(to)),
+                Event::Closed => return Err(Failure::Closed),
+            }
+        }
+        self.events.clear();
+        Ok(())
+    }
+
+    fn bind(&mut self, track: usize) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::Other(format!("no UDP ports: {error}"));
+        let ports = Ports::open(self.local, self.peer).map_err(failed)?;
+        let numbers = ports.numbers().map_err(failed)?;
+        if self.ports.len() <= track {
+            self.ports.resize_with(track + 1, || None);
+        }
+        self.ports[track] = Some(ports);
+        let now = self.now();
+        self.client.bound(numbers, now, &mut self.events).map_err(Failure::Session)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.unsent.len() > MAX_UNSENT {
+            return Err(Failure::Lost("the camera takes no requests".into()));
+        }
+        self.unsent.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Sends a receiver report of a track.
+    pub(super) fn report(&mut self, track: usize, report: &[u8]) {
+        match (self.client.frame(track, report), self.ports.get(track)) {
+            // A report is worth nothing later: it goes only where nothing waits.
+            (Some(framed), _) if self.unsent.is_empty() => self.unsent.extend_from_slice(&framed),
+            (None, Some(Some(ports))) => ports.send_rtcp(report),
+            _ => {}
+        }
+        if let Some(reader) = &self.reader {
+            reader.wake_by_ref();
         }
     }
 
     /// Says TEARDOWN and waits for the answer, for two seconds at most.
     pub(super) async fn close(mut self) {
-        let group = Arc::clone(&self.group);
-        drop(self.session.take());
-        drop(self);
-        // The session ends by itself where the camera does not answer.
-        let _ = tokio::time::timeout(TEARDOWN, group.await_teardown()).await;
-    }
-}
-
-impl Drop for Camera {
-    /// The client's session spawns its TEARDOWN when it is dropped, which panics where no runtime is left: at a second
-    /// SIGTERM. The process ends then, and its sockets with it.
-    fn drop(&mut self) {
-        if tokio::runtime::Handle::try_current().is_err() {
-            std::mem::forget(self.session.take());
+        let now = self.now();
+        self.client.close(now, &mut self.events);
+        if self.act().is_err() {
+            return;
         }
+        // Media that is still on its way is passed over until the answer comes or the connection ends.
+        let closed = std::future::poll_fn(|task| {
+            while std::task::ready!(self.poll_item(task)).is_ok() {}
+            Poll::Ready(())
+        });
+        let _ = tokio::time::timeout(TEARDOWN, closed).await;
     }
 }
 
-/// Whether one packet is bad, and the connection can go on: of another SSRC (Reolink sends on packets of an earlier
-/// session), out of order, or corrupt. The client tells kinds of errors only by their text: those have the stream's line.
-fn is_about_a_packet(error: &retina::Error) -> bool {
-    error.to_string().contains("\nstream: ")
+fn lost(error: &io::Error) -> Failure {
+    Failure::Lost(format!("connection lost: {error}"))
+}
+
+fn read(track: usize, rtcp: bool, data: Bytes) -> Item {
+    let bytes = data.len();
+    match rtcp {
+        true => Item::Rtcp { track, bytes: data },
+        false => match Packet::parse(data) {
+            Ok(packet) => Item::Packet { track, packet, bytes },
+            Err(error) => Item::Unusable(format!("track {track}: {error}")),
+        },
+    }
 }

@@ -7,6 +7,8 @@ use url::Url;
 
 /// The option of a route's URL that names the transport; it is not sent to the camera.
 const TRANSPORT: &str = "transport";
+/// The option that names the certificate to trust, or any.
+const FINGERPRINT: &str = "fingerprint";
 /// Names of parameters whose values are no business of people who look at routes.
 const SECRETS: [&str; 4] = ["password", "passwd", "pwd", "token"];
 
@@ -21,18 +23,33 @@ pub enum Transport {
     Udp,
 }
 
+/// Which certificates are taken of a camera that speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the authorities that the system trusts, for the name of the host.
+    Authorities,
+    /// The one of this SHA-256, whoever made it.
+    Pinned([u8; 32]),
+    /// Any: what is sent is encrypted, but to whom nobody knows.
+    Any,
+}
+
 /// Why a URL cannot be pulled. Never shows a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum UrlError {
     #[error("{0}")]
     Parse(url::ParseError),
-    #[error("scheme {0:?} cannot be pulled, rtsp can")]
+    #[error("scheme {0:?} cannot be pulled, rtsp and rtsps can")]
     Scheme(String),
     #[error("it names no host")]
     Host,
     #[error("transport={0:?} is not tcp or udp")]
     Transport(String),
+    #[error("fingerprint={0:?} is not the SHA-256 of a certificate in 64 hexadecimal digits, or any")]
+    Fingerprint(String),
+    #[error("a redirect from rtsps to rtsp is not followed: it would give up the encryption that the URL asks for")]
+    Downgrade,
 }
 
 /// What to log in with.
@@ -56,13 +73,14 @@ pub struct Target {
     url: Url,
     login: Option<Login>,
     transport: Transport,
+    trust: Trust,
 }
 
 impl Target {
     /// Takes a URL of the form `rtsp://user:password@host:port/path?query`; user and password may be percent-encoded.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let mut url = Url::parse(text.trim()).map_err(UrlError::Parse)?;
-        if url.scheme() != "rtsp" {
+        if !matches!(url.scheme(), "rtsp" | "rtsps") {
             return Err(UrlError::Scheme(url.scheme().to_owned()));
         }
         if url.host_str().is_none_or(str::is_empty) {
@@ -75,8 +93,22 @@ impl Target {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        let transport = take_transport(&mut url)?;
-        Ok(Self { url, login, transport })
+        let (transport, trust) = take_options(&mut url)?;
+        Ok(Self { url, login, transport, trust })
+    }
+
+    /// Where a camera says its stream is, with this target's options. User and password go with it only to the same host,
+    /// unless the camera names others itself.
+    pub(crate) fn redirected(&self, location: &str) -> Result<Self, UrlError> {
+        let mut target = Self::parse(location)?;
+        if self.is_encrypted() && !target.is_encrypted() {
+            return Err(UrlError::Downgrade);
+        }
+        if target.login.is_none() && target.url.host_str() == self.url.host_str() {
+            target.login = self.login.clone();
+        }
+        (target.transport, target.trust) = (self.transport, self.trust);
+        Ok(target)
     }
 
     /// The stream that lies below this one.
@@ -104,9 +136,24 @@ impl Target {
         self.transport
     }
 
+    /// Which certificates are taken.
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// It is spoken to by TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "rtsps"
+    }
+
+    /// The one of the URL, or else 554 (RFC 2326, section 3.2), or 322 with TLS (RFC 7826, section 19.2).
+    pub fn port(&self) -> u16 {
+        self.url.port().unwrap_or(if self.is_encrypted() { 322 } else { 554 })
+    }
+
     /// Host and port, for logs and REST.
     pub fn address(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.url.port().unwrap_or(554))
+        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
     }
 
     /// The text of this target's URL with `***` for everything that looks like a password.
@@ -134,24 +181,48 @@ impl Target {
     }
 }
 
-/// Takes `transport=` out of the query; everything else stays byte for byte.
-fn take_transport(url: &mut Url) -> Result<Transport, UrlError> {
-    let Some(query) = url.query() else { return Ok(Transport::Any) };
-    let mut transport = Transport::Any;
+/// Takes our options out of the query; everything else stays byte for byte.
+fn take_options(url: &mut Url) -> Result<(Transport, Trust), UrlError> {
+    let (mut transport, mut trust) = (Transport::Any, Trust::Authorities);
+    let Some(query) = url.query() else { return Ok((transport, trust)) };
     let mut rest = Vec::new();
+    let mut taken = false;
     for part in query.split('&') {
         match part.split_once('=') {
             Some((TRANSPORT, "udp")) => transport = Transport::Udp,
             Some((TRANSPORT, "tcp")) => transport = Transport::Tcp,
             Some((TRANSPORT, other)) => return Err(UrlError::Transport(other.to_owned())),
-            _ => rest.push(part),
+            Some((FINGERPRINT, value)) => trust = fingerprint(value)?,
+            _ => {
+                rest.push(part);
+                continue;
+            }
         }
+        taken = true;
     }
-    if transport != Transport::Any {
+    if taken {
         let rest = rest.join("&");
         url.set_query((!rest.is_empty()).then_some(&rest));
     }
-    Ok(transport)
+    Ok((transport, trust))
+}
+
+/// Hexadecimal digits as `openssl x509 -fingerprint -sha256` writes them, with or without colons.
+fn fingerprint(text: &str) -> Result<Trust, UrlError> {
+    if text == "any" {
+        return Ok(Trust::Any);
+    }
+    let wrong = || UrlError::Fingerprint(text.chars().take(80).collect());
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+    let mut sum = [0; 32];
+    if digits.len() != 2 * sum.len() {
+        return Err(wrong());
+    }
+    for (byte, pair) in sum.iter_mut().zip(digits.chunks(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or_else(wrong);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Ok(Trust::Pinned(sum))
 }
 
 /// Exchanges the value after each `name=`, up to the next separator. Some cameras have it in the path, with `_` between.
@@ -194,6 +265,35 @@ mod tests {
     }
 
     #[test]
+    fn certificates_to_trust() {
+        let of = |query: &str| Target::parse(&format!("rtsps://cam/x?{query}")).expect("valid");
+        assert_eq!((of("a=1").trust(), of("a=1").port(), of("").is_encrypted()), (Trust::Authorities, 322, true));
+        assert_eq!(
+            (of("fingerprint=any").trust(), of("fingerprint=any").url().as_str()),
+            (Trust::Any, "rtsps://cam/x")
+        );
+        for digits in ["aB".repeat(32), vec!["Ab"; 32].join(":")] {
+            let target = of(&format!("a=1&fingerprint={digits}&b=2"));
+            assert_eq!((target.trust(), target.url().query()), (Trust::Pinned([0xab; 32]), Some("a=1&b=2")));
+        }
+    }
+
+    #[test]
+    fn redirects() {
+        let plain = Target::parse("rtsp://u:secret@h/a?transport=udp").expect("valid");
+        let login = |to: &str| plain.redirected(to).expect(to).login().map(|login| login.user.clone());
+        assert_eq!(login("rtsp://h:8554/b"), Some("u".to_owned()), "the same host");
+        assert_eq!(login("rtsps://h/b"), Some("u".to_owned()), "the same host");
+        assert_eq!(login("rtsp://other/b"), None, "another host");
+        assert_eq!(login("rtsp://own:x@other/b"), Some("own".to_owned()));
+        assert_eq!(plain.redirected("rtsp://o/").map(|target| target.transport()), Ok(Transport::Udp));
+        let tls = Target::parse("rtsps://h/a?fingerprint=any").expect("valid");
+        assert_eq!(tls.redirected("rtsp://h/a"), Err(UrlError::Downgrade));
+        assert_eq!(tls.redirected("rtsps://o/a").map(|target| target.trust()), Ok(Trust::Any));
+        assert!(matches!(plain.redirected("http://h/"), Err(UrlError::Scheme(_))));
+    }
+
+    #[test]
     fn below_keeps_the_query_at_the_end() {
         for (base, expected) in [
             ("rtsp://h", "rtsp://h/A/b"),
@@ -210,11 +310,12 @@ mod tests {
     fn what_cannot_be_pulled() {
         for (url, part) in [
             ("http://u:secret@h/", "http"),
-            ("rtsps://h/", "rtsps"),
             ("h/x", "relative"),
             ("rtsp:///x", "host"),
             ("rtsp:x", "host"),
             ("rtsp://h/?transport=quic", "quic"),
+            ("rtsps://h/?fingerprint=12:34", "SHA-256"),
+            ("rtsps://h/?fingerprint=zz", "SHA-256"),
         ] {
             let error = Target::parse(url).expect_err(url).to_string();
             assert!(error.contains(part) && !error.contains("secret"), "{url}: {error}");

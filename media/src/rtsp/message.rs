@@ -114,7 +114,7 @@ impl Headers {
     }
 }
 
-/// A request as it came.
+/// A request, to be written or as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// What to do.
@@ -125,6 +125,17 @@ pub struct Request {
     pub headers: Headers,
     /// `Content-Length` bytes; empty without that header.
     pub body: Bytes,
+}
+
+impl Request {
+    /// Appends the request as it goes over the wire; control characters as in [`Response::write_to`].
+    pub fn write_to(&self, out: &mut BytesMut) {
+        put_clean(out, self.method.as_str());
+        out.put_slice(b" ");
+        put_clean(out, &self.uri);
+        out.put_slice(b" RTSP/1.0\r\n");
+        put_headers(out, &self.headers, &self.body);
+    }
 }
 
 /// A response, to be written or as it came.
@@ -166,16 +177,7 @@ impl Response {
     pub fn write_to(&self, out: &mut BytesMut) {
         out.put_slice(format!("RTSP/1.0 {:03} ", self.status).as_bytes());
         put_line(out, &self.reason);
-        for (name, value) in self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length")) {
-            put_clean(out, name);
-            out.put_slice(b": ");
-            put_line(out, value);
-        }
-        if !self.body.is_empty() {
-            out.put_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
-        }
-        out.put_slice(b"\r\n");
-        out.put_slice(&self.body);
+        put_headers(out, &self.headers, &self.body);
     }
 
     /// The response as it goes over the wire.
@@ -184,6 +186,19 @@ impl Response {
         self.write_to(&mut out);
         out.freeze()
     }
+}
+
+fn put_headers(out: &mut BytesMut, headers: &Headers, body: &[u8]) {
+    for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length")) {
+        put_clean(out, name);
+        out.put_slice(b": ");
+        put_line(out, value);
+    }
+    if !body.is_empty() {
+        out.put_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    out.put_slice(b"\r\n");
+    out.put_slice(body);
 }
 
 fn put_line(out: &mut BytesMut, text: &str) {

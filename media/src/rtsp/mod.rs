@@ -2,7 +2,8 @@
 //!
 //! 1. [`parser`] cuts a connection's bytes into requests, responses and interleaved packets.
 //! 2. [`session`] answers the requests of one connection and says what its owner has to do.
-//! 3. [`headers`] reads and writes the headers that have a structure, [`message`] the messages around them.
+//! 3. [`client`] asks a server for its media and says what its owner has to do.
+//! 4. [`headers`] reads and writes the headers that have a structure, [`message`] the messages around them.
 //!
 //! Nothing here knows what carries the bytes: a TCP or TLS socket, a websocket or WSP.
 //!
@@ -10,6 +11,7 @@
 //! without colon, spaces in a URI, text that is no UTF-8), has no limits, and reads a message from its start again whenever
 //! more of it comes.
 
+pub mod client;
 pub mod headers;
 pub mod message;
 pub mod parser;

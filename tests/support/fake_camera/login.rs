@@ -23,13 +23,13 @@ pub struct Login {
     pub challenge: Challenge,
 }
 
-pub const NONCE: &str = "4b3f8a";
-
 impl Login {
     /// The headers of a 401.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
+    pub fn headers(&self, nonce: &str, stale: bool) -> Vec<(&'static str, String)> {
         let basic = "Basic realm=\"cam\"".to_owned();
-        let digest = |more: &str| format!("Digest realm=\"cam\", nonce=\"{NONCE}\"{more}");
+        let digest = |more: &str| {
+            format!("Digest realm=\"cam\", nonce=\"{nonce}\"{}{more}", if stale { ", stale=true" } else { "" })
+        };
         let sha256 = digest(", algorithm=SHA-256, qop=\"auth\"");
         let offers = match self.challenge {
             Challenge::Basic => vec![basic],
@@ -43,7 +43,7 @@ impl Login {
     }
 
     /// Whether an Authorization header is right for a request.
-    pub fn accepts(&self, authorization: &str, method: &str) -> bool {
+    pub fn accepts(&self, authorization: &str, method: &str, nonce: &str) -> bool {
         if let Some(basic) = authorization.strip_prefix("Basic ") {
             let right = super::clip::base64(format!("{}:{}", self.user, self.password).as_bytes());
             return self.challenge == Challenge::Basic && basic == right;
@@ -57,15 +57,15 @@ impl Login {
         let sha256 = chosen || self.challenge == Challenge::Sha256Qop;
         let hash = |text: String| if sha256 { hex(&sha2::Sha256::digest(text)) } else { hex(&md5::Md5::digest(text)) };
         let (Some(uri), Some(response)) = (field("uri"), field("response")) else { return false };
-        if field("nonce") != Some(NONCE) || field("username") != Some(self.user) {
+        if field("nonce") != Some(nonce) || field("username") != Some(self.user) {
             return false;
         }
         let realm = field("realm").unwrap_or_default();
         let ha1 = hash(format!("{}:{realm}:{}", self.user, self.password));
         let ha2 = hash(format!("{method}:{uri}"));
         let middle = match (field("qop"), field("nc"), field("cnonce")) {
-            (Some(qop), Some(count), Some(cnonce)) => format!("{NONCE}:{count}:{cnonce}:{qop}"),
-            _ if self.challenge == Challenge::Md5 || self.challenge == Challenge::BasicAndMd5 => NONCE.to_owned(),
+            (Some(qop), Some(count), Some(cnonce)) => format!("{nonce}:{count}:{cnonce}:{qop}"),
+            _ if self.challenge == Challenge::Md5 || self.challenge == Challenge::BasicAndMd5 => nonce.to_owned(),
             _ => return false,
         };
         response == hash(format!("{ha1}:{middle}:{ha2}"))

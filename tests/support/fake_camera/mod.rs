@@ -50,7 +50,7 @@ pub struct Script {
     pub refuses_tcp: bool,
     /// Sends on packets of a session that is gone: Reolink.
     pub strangers: bool,
-    /// In its first session it forgets its nonce after DESCRIBE.
+    /// It forgets its nonce once, after DESCRIBE.
     pub stale_nonce: bool,
     /// `Session: ...;timeout=`
     pub timeout: u32,
@@ -123,12 +123,20 @@ struct Shared {
     connections: AtomicUsize,
     plays: AtomicUsize,
     refused: AtomicUsize,
+    /// Nonces that have run out.
+    nonces: AtomicUsize,
     requests: Mutex<Vec<String>>,
     /// Their headers, names in lower case.
     headers: Mutex<Vec<HashMap<String, String>>>,
     /// RTCP packets that came.
     reports: AtomicUsize,
     sockets: Mutex<Vec<TcpStream>>,
+}
+
+impl Shared {
+    fn nonce(&self) -> String {
+        format!("4b3f8a{}", self.nonces.load(SeqCst))
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -153,6 +161,7 @@ impl Camera {
                 connections: AtomicUsize::new(0),
                 plays: AtomicUsize::new(0),
                 refused: AtomicUsize::new(0),
+                nonces: AtomicUsize::new(0),
                 requests: Mutex::default(),
                 headers: Mutex::default(),
                 reports: AtomicUsize::new(0),

@@ -33,7 +33,7 @@ impl Values {
             ("{timeout}", script.timeout.to_string()),
             ("{sets}", clip.sets(script.has(Fault::AnnexB))),
             ("{config}", clip.audio_config.clone()),
-            ("{nonce}", super::login::NONCE.to_owned()),
+            ("{nonce}", shared.nonce()),
         ];
         Self { transport: String::new(), others }
     }
@@ -61,8 +61,8 @@ pub fn status(line: &str) -> String {
     format!("RTSP/1.0 {line}\nCSeq: {{cseq}}\n\n")
 }
 
-pub fn unauthorized(login: &Login) -> String {
-    let offers: Vec<_> = login.headers().iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+pub fn unauthorized(login: &Login, nonce: &str, stale: bool) -> String {
+    let offers: Vec<_> = login.headers(nonce, stale).iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     format!("RTSP/1.0 401 Unauthorized\nCSeq: {{cseq}}\n{}\n", offers.concat())
 }
 

@@ -54,10 +54,13 @@ impl<'a> Session<'a> {
             let values = Values::new(self.shared, &url, header("cseq").unwrap_or_default());
             if let Some(login) = &script.login {
                 let given = header("authorization");
-                let stale = script.stale_nonce && method == "SETUP" && self.shared.connections.load(SeqCst) == 1;
-                if stale || !given.is_some_and(|given| login.accepts(given, &method)) {
+                let stale = script.stale_nonce && method == "SETUP" && self.shared.nonces.load(SeqCst) == 0;
+                self.shared.nonces.fetch_add(usize::from(stale), SeqCst);
+                let nonce = self.shared.nonce();
+                if !given.is_some_and(|given| login.accepts(given, &method, &nonce)) {
                     self.shared.refused.fetch_add(usize::from(given.is_some()), SeqCst);
-                    self.answer("unauthorized", &values, || replies::unauthorized(login))?;
+                    let values = Values::new(self.shared, &url, header("cseq").unwrap_or_default());
+                    self.answer("unauthorized", &values, || replies::unauthorized(login, &nonce, stale))?;
                     continue;
                 }
             }

@@ -10,8 +10,8 @@ use super::{FORGET, Live, PullRoute, Retire, STABLE, State};
 use crate::messages::{Media, Unpublish};
 use crate::source::Source;
 
-/// Packets given to the source in one message at most.
-const BATCH: usize = 64;
+/// Packets given to the source in one message at most: more than one read of video has.
+const BATCH: usize = 256;
 
 impl PullRoute {
     fn now(&self) -> Duration {
@@ -64,6 +64,15 @@ impl PullRoute {
             feed.close().await;
             drop(counted);
         });
+    }
+
+    /// Tells the camera how its packets arrive: some take a client for gone that says nothing.
+    pub(super) fn report(&mut self) {
+        let now = self.now();
+        let State::Live(live) = &mut self.state else { return };
+        for (track, report) in live.ingest.reports(now) {
+            live.feed.report(track, &report);
+        }
     }
 
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {

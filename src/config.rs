@@ -1,6 +1,8 @@
 //! The configuration: defaults, the file over them, the environment over that, the command line over all.
 //! What each key means stands in `config.toml`.
 
+mod rtsp;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use anyhow::{Context, bail};
 use ipchub_actors::Settings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+pub use rtsp::Rtsp;
 
 /// Errors of the layers, with their way down.
 type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
@@ -63,14 +67,6 @@ pub struct Limits {
     pub gop_frames: usize,
     pub viewer_queue: usize,
     pub viewer_unsent_bytes: u32,
-}
-
-/// RTSP.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
-pub struct Rtsp {
-    pub udp_port: i32,
 }
 
 /// Routes, in seconds.
@@ -127,12 +123,6 @@ impl Default for Limits {
     }
 }
 
-impl Default for Rtsp {
-    fn default() -> Self {
-        Self { udp_port: 1556 }
-    }
-}
-
 impl Default for Pull {
     fn default() -> Self {
         let settings = Settings::default();
@@ -181,6 +171,7 @@ impl Config {
             max_gop_bytes: count("limits.gop_bytes", limits.gop_bytes)?,
             max_gop_frames: count("limits.gop_frames", limits.gop_frames)?,
             viewer_queue: count("limits.viewer_queue", limits.viewer_queue)?,
+            multicast: self.rtsp.multicast()?,
             viewer_unsent: count("limits.viewer_unsent_bytes", limits.viewer_unsent_bytes as usize)? as u32,
         })
     }
@@ -206,11 +197,7 @@ impl Config {
         if !crate::log::is_filter(&self.log) {
             return Err(wrong("log", format!("{:?}", self.log), "it is no level and no filter"));
         }
-        let port = self.rtsp.udp_port;
-        if !(-1..=65_534).contains(&port) || (port > 0 && port % 2 != 0) {
-            return Err(wrong("rtsp.udp_port", port, "it must be even, 0 (any) or -1 (none)"));
-        }
-        Ok(())
+        self.rtsp.check()
     }
 }
 

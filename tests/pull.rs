@@ -5,11 +5,14 @@
 mod camera;
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use camera::routes::{hub, route, wait_state, watch};
 use camera::{Camera, Challenge, Login, Script};
+use support::hub::Hub;
 use support::json::Json;
+use support::rtsp::Rtsp;
 use support::viewer::{End, Viewer, Way};
 use support::{SOON, ffmpeg, flv, http, temporary, wait_until};
 
@@ -63,6 +66,48 @@ fn a_hundred_first_viewers_make_one_connection() {
     assert_eq!(hub.runtime().number("streams/consumers"), 100.0);
 }
 
+/// An RTSP player's video packets: sequence number and time.
+struct Player(Arc<Mutex<Vec<(u16, u32)>>>);
+
+impl Player {
+    fn start(hub: &Hub, path: &str) -> Self {
+        let (mut player, _) = Rtsp::play(hub, path);
+        let player_of_thread = Self(Arc::default());
+        let packets = Arc::clone(&player_of_thread.0);
+        std::thread::spawn(move || {
+            // Ends with the hub.
+            while let Ok(Some((channel, packet))) = player.next_packet() {
+                if channel == 0 {
+                    let number = u16::from_be_bytes([packet[2], packet[3]]);
+                    let time = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+                    packets.lock().expect("nobody panics with it").push((number, time));
+                }
+            }
+        });
+        player_of_thread
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().expect("nobody panics with it").len()
+    }
+
+    fn wait(&self, count: usize) {
+        assert!(wait_until(SOON, || self.count() >= count), "{} of {count} packets", self.count());
+    }
+
+    /// Not a packet missing but for the gap that tells of a new publisher, and no time far from the one before.
+    fn check_continuous(&self) {
+        let mut gaps = 0;
+        for pair in self.0.lock().expect("nobody panics with it").windows(2) {
+            let missing = pair[1].0.wrapping_sub(pair[0].0).wrapping_sub(1);
+            gaps += missing;
+            assert!(missing == 0 || missing == 1 && gaps == 1, "{missing} packets missing");
+            let step = pair[1].1.wrapping_sub(pair[0].1) as i32;
+            assert!((-90_000..15 * 90_000).contains(&step), "{step} ticks");
+        }
+    }
+}
+
 #[test]
 fn viewers_stay_while_the_camera_is_away() {
     let camera = Camera::start(Script::default());
@@ -70,15 +115,21 @@ fn viewers_stay_while_the_camera_is_away() {
     let environment = [("IPCHUB_TIMEOUTS_PUBLISHER_GRACE", "0.5")];
     let hub = hub("killed", &[("/door", camera.url("", "/live"), false)], &environment);
     let viewers = [Way::Http, Way::WebSocket].map(|way| Viewer::record(&hub, way, "/door.flv"));
+    let player = Player::start(&hub, "/door");
     viewers.iter().for_each(|viewer| viewer.wait_pictures(SOON, 30));
+    player.wait(20);
     camera.kill();
     let route = wait_state(&hub, "/door", "waiting");
     assert!(!route.text("status/error").is_empty(), "{route:?}");
     hub.wait_log(&["/door", "cannot be pulled", "refused"]);
     std::thread::sleep(Duration::from_secs(1));
     let before = viewers[0].with(|seen| flv::picture_times(&seen.tags).len());
+    let packets = player.count();
     camera.restart();
     viewers.iter().for_each(|viewer| viewer.wait_pictures(SOON, before + 60));
+    player.wait(packets + 60);
+    player.check_continuous();
+    assert_eq!(hub.runtime().number("extra/pulls/active"), 1.0);
     let route = wait_state(&hub, "/door", "live");
     assert!(route.number("status/retries") >= 1.0);
     for viewer in viewers {

@@ -38,6 +38,10 @@ struct Kill {
 }
 
 impl Link {
+    pub(crate) fn new(peer: SocketAddr) -> Self {
+        Self { peer, meter: Meter::default(), since: Instant::now(), kill: Kill::default() }
+    }
+
     /// Ends the connection from any thread, at once. The first reason counts.
     pub fn kill(&self, reason: impl Into<String>) {
         let _ = self.kill.reason.set(reason.into());
@@ -83,7 +87,7 @@ impl Socket {
         let peer = io.peer_addr()?;
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         io.set_nodelay(true)?;
-        let link = Arc::new(Link { peer, meter: Meter::default(), since: Instant::now(), kill: Kill::default() });
+        let link = Arc::new(Link::new(peer));
         Ok(Self { io, pushed_back: Bytes::new(), link, write_timeout, stuck: None, _slot: slot })
     }
 

@@ -8,6 +8,7 @@ use actix::Addr;
 
 use crate::meter::Stats;
 use crate::route_table::RouteTable;
+use crate::rtsp::multicast::groups::{Groups, Range};
 use crate::rtsp::udp::UdpPorts;
 use crate::supervisor::Supervisor;
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub max_gop_frames: usize,
     /// Chunks that wait in a viewer's mailbox at most.
     pub viewer_queue: usize,
+    /// Groups and ports for multicast; `None`: it is off.
+    pub multicast: Option<Range>,
     /// Unsent bytes in the kernel for one viewer at most (`TCP_NOTSENT_LOWAT`).
     pub viewer_unsent: u32,
 }
@@ -63,6 +66,7 @@ impl Default for Settings {
             max_gop_bytes: 16 << 20,
             max_gop_frames: 3_000,
             viewer_queue: 128,
+            multicast: None,
             viewer_unsent: 256 << 10,
         }
     }
@@ -81,6 +85,8 @@ pub struct Hub {
     pub routes: Addr<RouteTable>,
     /// The UDP ports for RTP and RTCP, if they are open.
     pub udp: Option<Arc<UdpPorts>>,
+    /// The multicast groups, if they are on.
+    pub multicast: Option<Arc<Groups>>,
     /// When the hub started.
     pub started: Started,
     ids: Arc<Ids>,
@@ -117,7 +123,8 @@ impl Hub {
         routes: Addr<RouteTable>,
         udp: Option<Arc<UdpPorts>>,
     ) -> Self {
-        Self { settings, stats, supervisor, routes, udp, started: Started::now(), ids: Arc::default() }
+        let multicast = settings.multicast.clone().map(|range| Arc::new(Groups::new(range)));
+        Self { multicast, settings, stats, supervisor, routes, udp, started: Started::now(), ids: Arc::default() }
     }
 
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.

@@ -1,14 +1,17 @@
 //! What is known of sources and consumers, shared with whoever lists them. Reading it sends no message to a source.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ipchub_media::Codec;
 
 use crate::connection::Link;
 use crate::hub::Started;
 use crate::meter::Stats;
+use crate::rtsp::udp::Sent;
 
 /// What a consumer is sent; its number's upper two bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +48,72 @@ pub struct Consumer {
     pub offered: AtomicU64,
     /// Chunks it did not get because it was behind.
     pub dropped: AtomicU64,
+    /// Datagrams that it did not get because the hub's socket was full.
+    pub unsent: AtomicU64,
+    /// What it says of loss on its way.
+    loss: Mutex<Option<Loss>>,
+}
+
+/// How a viewer's packets arrive, from its last receiver reports (RFC 3550, section 6.4.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Loss {
+    /// Lost since the viewer began; less than 0 if the network doubled some.
+    pub packets: i64,
+    /// Of the packets since the report before, 0 to 1; that of the worst track.
+    pub fraction: f64,
+    /// That of the worst track.
+    pub jitter: Duration,
+}
+
+/// A source's multicast group while it has members.
+#[derive(Debug)]
+pub struct GroupInfo {
+    /// Its address.
+    pub group: Ipv4Addr,
+    /// Sessions that watch by it.
+    pub members: AtomicUsize,
+    /// Counts what is sent to it: once for all members.
+    pub link: Arc<Link>,
+}
+
+/// How a publisher's RTP packets arrive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reception {
+    /// Packets taken.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came twice or too late, or were of another stream.
+    pub ignored: u64,
+    /// That of the worst track.
+    pub jitter: Duration,
 }
 
 impl Consumer {
+    /// One that begins now.
+    pub(crate) fn new(id: u32, packet_type: PacketType, extra: String, link: Arc<Link>) -> Self {
+        let (offered, dropped, unsent, loss) = Default::default();
+        Self { id, started: Started::now(), packet_type, extra, link, offered, dropped, unsent, loss }
+    }
+
+    /// Its last word on loss.
+    pub fn loss(&self) -> Option<Loss> {
+        *lock(&self.loss)
+    }
+
+    pub(crate) fn set_loss(&self, loss: Loss) {
+        *lock(&self.loss) = Some(loss);
+    }
+
+    /// Counts what became of datagrams.
+    pub(crate) fn sent_datagrams(&self, sent: Sent, stats: &Stats) {
+        self.link.sent_elsewhere(sent.bytes);
+        if sent.lost > 0 {
+            self.unsent.fetch_add(sent.lost as u64, Relaxed);
+            stats.unsent_datagrams.add(sent.lost as u64);
+        }
+    }
+
     /// Counts a chunk that it did not get.
     pub(crate) fn missed_chunk(&self, stats: &Stats) {
         self.dropped.fetch_add(1, Relaxed);
@@ -111,6 +177,8 @@ pub struct SourceInfo {
     /// 0: none.
     publisher: AtomicU64,
     description: Mutex<Description>,
+    reception: Mutex<Option<Reception>>,
+    multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
 }
 
@@ -128,6 +196,8 @@ impl SourceInfo {
             bytes: AtomicU64::new(0),
             publisher: AtomicU64::new(0),
             description: Mutex::default(),
+            reception: Mutex::default(),
+            multicast: Mutex::default(),
             consumers: Mutex::default(),
         }
     }
@@ -139,6 +209,33 @@ impl SourceInfo {
 
     pub(crate) fn set_publisher(&self, id: Option<u64>) {
         self.publisher.store(id.unwrap_or(0), Relaxed);
+        *lock(&self.reception) = None;
+    }
+
+    /// How the packets of who publishes now arrive; `None` if that is not known.
+    pub fn reception(&self) -> Option<Reception> {
+        *lock(&self.reception)
+    }
+
+    /// Its multicast group, while it has members.
+    pub fn multicast(&self) -> Option<Arc<GroupInfo>> {
+        lock(&self.multicast).clone()
+    }
+
+    pub(crate) fn set_multicast(&self, group: Arc<GroupInfo>) {
+        *lock(&self.multicast) = Some(group);
+    }
+
+    pub(crate) fn end_multicast(&self, group: &Arc<GroupInfo>) {
+        // The next one may have begun already.
+        lock(&self.multicast).take_if(|current| Arc::ptr_eq(current, group));
+    }
+
+    /// Told by a publisher; of another than the current it is passed over.
+    pub(crate) fn set_reception(&self, publisher: u64, reception: Reception) {
+        if self.publisher() == Some(publisher) {
+            *lock(&self.reception) = Some(reception);
+        }
     }
 
     /// What is known now.

@@ -115,6 +115,8 @@ pub struct Stats {
     pub write_timeouts: Tally,
     /// RTP packets that publishers sent and the hub could not use.
     pub bad_packets: Tally,
-    /// UDP datagrams from nobody who publishes.
+    /// Datagrams that the hub's own sockets did not take.
+    pub unsent_datagrams: Tally,
+    /// UDP datagrams from nobody who publishes or plays.
     pub stray_datagrams: Tally,
 }

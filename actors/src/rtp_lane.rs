@@ -53,6 +53,12 @@ pub struct RtpStart {
     pub timestamp: u32,
 }
 
+impl From<RtpStart> for ipchub_media::rtsp::session::RtpStart {
+    fn from(start: RtpStart) -> Self {
+        Self { sequence: start.sequence, timestamp: start.timestamp }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct RtpLane {
     viewers: HashMap<u32, Viewer>,

@@ -82,15 +82,8 @@ impl<F: Framing> Viewer<F> {
             if let Err(error) = socket.limit_unsent(hub.settings.viewer_unsent) {
                 log::debug!("{}: no limit of unsent bytes: {error}", link.peer);
             }
-            let consumer = Arc::new(Consumer {
-                id: hub.consumer_id(PacketType::Flv),
-                started: crate::hub::Started::now(),
-                packet_type: PacketType::Flv,
-                extra: format!("net={},{}", F::NAME, link.peer),
-                link: Arc::clone(&link),
-                offered: 0.into(),
-                dropped: 0.into(),
-            });
+            let (id, extra) = (hub.consumer_id(PacketType::Flv), format!("net={},{}", F::NAME, link.peer));
+            let consumer = Arc::new(Consumer::new(id, PacketType::Flv, extra, Arc::clone(&link)));
             let registered = found.info.add_consumer(Arc::clone(&consumer));
             let counted = hub.stats.flv.enter();
             Self {

@@ -10,8 +10,11 @@ pub mod gstreamer;
 pub mod http;
 pub mod hub;
 pub mod json;
+pub mod lossy;
+pub mod netns;
 pub mod process;
 pub mod rtsp;
+pub mod udp;
 pub mod viewer;
 pub mod websocket;
 

@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// Never longer than this.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// A connection that lasted this long was a success.
-pub(super) const STABLE: Duration = Duration::from_secs(60);
+const STABLE: Duration = Duration::from_secs(60);
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
@@ -26,8 +26,13 @@ impl Backoff {
         shaken(whole, random_u64())
     }
 
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
+    /// A connection has lasted so long: after [`STABLE`] the failures before it are forgotten.
+    pub(super) fn lasted(&mut self, so_long: Duration) -> bool {
+        let stable = so_long >= STABLE;
+        if stable {
+            self.failures = 0;
+        }
+        stable
     }
 }
 
@@ -47,8 +52,8 @@ mod tests {
             let (wait, whole) = (backoff.next(), Duration::from_secs(whole));
             assert!(wait <= whole && wait >= whole.mul_f64(0.75), "{wait:?} of {whole:?}");
         }
-        backoff.reset();
-        assert!(backoff.next() <= FIRST);
+        assert!(!backoff.lasted(STABLE - Duration::from_millis(1)) && backoff.next() > FIRST);
+        assert!(backoff.lasted(STABLE) && backoff.next() <= FIRST);
         assert_eq!(shaken(LONGEST, 0), LONGEST);
     }
 }

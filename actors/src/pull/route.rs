@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::backoff::{Backoff, LONGEST, STABLE};
+use super::backoff::{Backoff, LONGEST};
 use super::feed::{Feed, Opened, PullError};
 use super::ingest::Ingest;
 use super::status::{PullState, PullStatus};

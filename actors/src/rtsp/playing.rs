@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use actix::prelude::*;
 use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 
+use super::multicast::groups::Lease;
+use super::multicast::{Member, Membership, join};
 use super::session::RtspSession;
-use super::udp::{Datagrams, UdpRoute};
-use crate::hub::Started;
 use crate::info::{Consumer, PacketType, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
@@ -24,7 +24,8 @@ pub(super) struct Playing {
     consumer: Arc<Consumer>,
     found: Found,
     transports: Vec<Option<TrackTransport>>,
-    routes: Vec<Option<UdpRoute>>,
+    /// Its place in the source's multicast group, if it watches so; then the group's sender is the source's viewer.
+    membership: Option<Membership>,
     _registered: Registered,
 }
 
@@ -32,14 +33,36 @@ pub(super) struct Playing {
 type Refusal = (u16, String);
 
 impl Playing {
-    pub(super) fn is_udp(&self) -> bool {
-        self.routes.iter().any(Option::is_some)
+    fn new(request: machine::Play, consumer: Arc<Consumer>, found: Found, registered: Registered) -> Self {
+        let machine::Play { path, transports } = request;
+        Self { path, consumer, found, transports, membership: None, _registered: registered }
     }
+
+    /// Media does not come on the RTSP connection.
+    pub(super) fn is_udp(&self) -> bool {
+        goes_by_udp(&self.transports)
+    }
+
+    pub(super) fn consumer(&self) -> &Arc<Consumer> {
+        &self.consumer
+    }
+
+    /// A track was given up.
+    pub(super) fn set_transports(&mut self, transports: &[Option<TrackTransport>]) {
+        self.transports.clear();
+        self.transports.extend_from_slice(transports);
+    }
+}
+
+fn goes_by_udp(transports: &[Option<TrackTransport>]) -> bool {
+    transports.iter().flatten().any(|transport| !matches!(transport, TrackTransport::Interleaved { .. }))
 }
 
 impl Drop for Playing {
     fn drop(&mut self) {
-        self.found.source.do_send(Unsubscribe { id: self.consumer.id });
+        if self.membership.is_none() {
+            self.found.source.do_send(Unsubscribe { id: self.consumer.id });
+        }
         log::info!(
             "{}: {} watched by {} for {:.1} s, {} chunks dropped",
             self.path,
@@ -67,6 +90,7 @@ impl RtspSession {
             let mut events = Vec::new();
             session.machine().answer_describe(result, &mut events);
             session.act(events, ctx);
+            session.claim_ports(ctx);
             session.flush(ctx);
         }));
     }
@@ -83,26 +107,22 @@ impl RtspSession {
     }
 
     fn subscribe(&mut self, found: Found, request: machine::Play, ctx: &mut Context<Self>) {
-        let datagrams = ctx.address().recipient::<Datagrams>();
-        let route = |(track, transport): (usize, &Option<TrackTransport>)| match (transport, &self.hub.udp) {
-            (Some(TrackTransport::Udp { client_rtp, client_rtcp }), Some(udp)) => {
-                Some(udp.register(self.link().peer.ip(), (*client_rtp, *client_rtcp), track, &datagrams))
-            }
-            _ => None,
+        let udp = goes_by_udp(&request.transports);
+        self.ports().reopen();
+        let lease = self.ports().lease.clone();
+        let id = self.hub.consumer_id(PacketType::Rtp);
+        let extra = match (&lease, udp) {
+            (Some(lease), _) => format!("net=rtsp-multicast,{}", lease.group().address),
+            (None, true) => "net=rtsp-udp".into(),
+            (None, false) => "net=rtsp-tcp".into(),
         };
-        let routes: Vec<_> = request.transports.iter().enumerate().map(route).collect();
-        let udp = routes.iter().any(Option::is_some);
-        let consumer = Arc::new(Consumer {
-            id: self.hub.consumer_id(PacketType::Rtp),
-            started: Started::now(),
-            packet_type: PacketType::Rtp,
-            extra: if udp { "net=rtsp-udp" } else { "net=rtsp-tcp" }.into(),
-            link: Arc::clone(self.link()),
-            offered: 0.into(),
-            dropped: 0.into(),
-        });
+        let consumer = Arc::new(Consumer::new(id, PacketType::Rtp, extra, Arc::clone(self.link())));
         let registered = found.info.add_consumer(Arc::clone(&consumer));
         ctx.set_mailbox_capacity(self.hub.settings.viewer_queue);
+        if let Some(lease) = lease {
+            let playing = Playing::new(request, consumer, found, registered);
+            return self.join_group(lease, playing, ctx);
+        }
         let subscribe = SubscribeRtp {
             consumer: Arc::clone(&consumer),
             udp,
@@ -110,32 +130,38 @@ impl RtspSession {
             end: ctx.address().recipient(),
         };
         let opening = found.source.send(subscribe);
-        let playing = Playing {
-            path: request.path,
-            consumer,
-            found,
-            transports: request.transports,
-            routes,
-            _registered: registered,
-        };
+        let playing = Playing::new(request, consumer, found, registered);
         ctx.wait(opening.into_actor(self).map(move |opening, session, ctx| match opening {
-            Ok(opening) => session.start_playing(playing, opening, ctx),
+            Ok(opening) => {
+                let RtpOpening { chunks, starts } = opening;
+                session.start_playing(playing, starts.into_iter().map(|start| Some(start.into())).collect(), ctx);
+                chunks.iter().for_each(|chunk| session.send_chunk(chunk, ctx));
+            }
             Err(_) => session.answer_play(Err((404, format!("{} is not live any more.", playing.path))), ctx),
         }));
     }
 
-    fn start_playing(&mut self, playing: Playing, opening: RtpOpening, ctx: &mut Context<Self>) {
+    fn join_group(&mut self, lease: Arc<Lease>, mut playing: Playing, ctx: &mut Context<Self>) {
+        let ssrcs = self.machine().described().map(|described| described.ssrcs.clone()).unwrap_or_default();
+        let member = Member {
+            consumer: Arc::clone(&playing.consumer),
+            reports: ctx.address().recipient(),
+            end: ctx.address().recipient(),
+        };
+        let joined = join(self.hub.clone(), playing.found.clone(), lease, ssrcs, member);
+        ctx.wait(joined.into_actor(self).map(move |joined, session, ctx| match joined {
+            Ok((membership, starts)) => {
+                playing.membership = Some(membership);
+                session.start_playing(playing, starts, ctx);
+            }
+            Err(refusal) => session.answer_play(Err(refusal), ctx),
+        }));
+    }
+
+    fn start_playing(&mut self, playing: Playing, starts: Vec<Option<machine::RtpStart>>, ctx: &mut Context<Self>) {
         log::info!("{}: {} watches by {}", playing.path, self.link().peer, &playing.consumer.extra["net=".len()..]);
-        let starts = playing.transports.iter().zip(&opening.starts).map(|(transport, start)| {
-            let start = machine::RtpStart { sequence: start.sequence, timestamp: start.timestamp };
-            transport.as_ref().map(|_| start)
-        });
-        let starts = starts.collect();
         self.set_playing(playing);
         self.answer_play(Ok(starts), ctx);
-        for chunk in opening.chunks {
-            self.send_chunk(&chunk, ctx);
-        }
     }
 
     fn answer_play(&mut self, result: Result<Vec<Option<machine::RtpStart>>, Refusal>, ctx: &mut Context<Self>) {
@@ -146,9 +172,10 @@ impl RtspSession {
     }
 
     fn send_chunk(&mut self, chunk: &RtpChunk, ctx: &mut Context<Self>) {
-        let Some((outbox, socket, playing)) = self.sending() else { return };
+        let Some((outbox, socket, playing, ports)) = self.sending() else { return };
         match playing.transports.get(chunk.track).and_then(Option::as_ref) {
-            None => {}
+            // The group's sender has sent it.
+            None | Some(TrackTransport::Multicast) => {}
             Some(TrackTransport::Interleaved { rtp, rtcp }) => {
                 let bytes = on_channel(&chunk.interleaved, if chunk.rtcp { *rtcp } else { *rtp });
                 if !outbox.is_empty() {
@@ -162,10 +189,10 @@ impl RtspSession {
                 }
             }
             Some(TrackTransport::Udp { .. }) => {
-                let Some(Some(route)) = playing.routes.get(chunk.track) else { return };
-                let Some(packed) = &chunk.datagrams else { return };
+                let (Some(route), Some(packed)) = (ports.route(chunk.track), &chunk.datagrams) else { return };
                 let sent = route.send(chunk.rtcp, packed);
-                playing.consumer.link.sent_elsewhere(sent);
+                let consumer = Arc::clone(&playing.consumer);
+                consumer.sent_datagrams(sent, &self.hub.stats);
             }
         }
     }

@@ -13,7 +13,8 @@ use ipchub_media::rtp::{Packet, packet};
 use ipchub_media::rtsp::session::TrackTransport;
 
 use super::udp::UdpRoute;
-use crate::messages::{Media, MediaItem};
+use crate::info::{Reception, SourceInfo};
+use crate::messages::{Found, Media, MediaItem};
 use crate::meter::Stats;
 use crate::source::Source;
 use crate::trouble::Trouble;
@@ -31,6 +32,7 @@ pub(super) struct Publishing {
     items: Vec<MediaItem>,
     bytes: u64,
     received: Vec<Received>,
+    info: Arc<SourceInfo>,
 }
 
 /// One track.
@@ -42,11 +44,11 @@ pub(super) struct Receiving {
 }
 
 impl Publishing {
-    pub(super) fn new(id: u64, path: String, source: Addr<Source>, stats: Arc<Stats>) -> Self {
+    pub(super) fn new(id: u64, path: String, found: &Found, stats: Arc<Stats>) -> Self {
         Self {
             id,
             path,
-            source,
+            source: found.source.clone(),
             tracks: Vec::new(),
             ssrc: super::udp::random_u64() as u32,
             stats,
@@ -54,6 +56,7 @@ impl Publishing {
             items: Vec::new(),
             bytes: 0,
             received: Vec::new(),
+            info: Arc::clone(&found.info),
         }
     }
 
@@ -110,8 +113,21 @@ impl Publishing {
         if self.items.is_empty() && self.bytes == 0 {
             return None;
         }
+        self.info.set_reception(self.id, self.reception());
         let (items, bytes) = (std::mem::take(&mut self.items), std::mem::take(&mut self.bytes));
         Some(Media { publisher: self.id, arrival: now, bytes, items })
+    }
+
+    fn reception(&self) -> Reception {
+        self.tracks.iter().fold(Reception::default(), |sum, track| {
+            let totals = track.receiver.totals();
+            Reception {
+                received: sum.received + totals.received,
+                lost: sum.lost + totals.lost,
+                ignored: sum.ignored + totals.ignored,
+                jitter: sum.jitter.max(track.receiver.jitter()),
+            }
+        })
     }
 
     /// A receiver report for each track that has had packets.

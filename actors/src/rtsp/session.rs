@@ -16,9 +16,11 @@ use tokio::io::AsyncReadExt;
 
 use super::playing::Playing;
 use super::publishing::Publishing;
-use super::udp::{Datagrams, random_u64};
+use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
+use super::unicast::Ports;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
+use crate::info::Consumer;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
 use crate::supervisor::Supervisor;
@@ -48,6 +50,10 @@ pub struct RtspSession {
     outbox: Outbox,
     publishing: Option<Publishing>,
     playing: Option<Playing>,
+    /// Claimed from SETUP on.
+    ports: Ports,
+    /// Sessions have different ones.
+    number: u64,
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
@@ -63,6 +69,7 @@ impl RtspSession {
                 session_id: format!("{:016x}", random_u64()),
                 timeout: hub.settings.session_timeout,
                 server_name: concat!("ipchub/", env!("CARGO_PKG_VERSION")).into(),
+                multicast: hub.multicast.is_some(),
                 udp_ports: hub.udp.as_ref().map(|udp| udp.ports()),
                 address_family: if socket.link().peer.is_ipv6() { AddressFamily::V6 } else { AddressFamily::V4 },
             });
@@ -77,6 +84,8 @@ impl RtspSession {
                 outbox: Outbox::default(),
                 publishing: None,
                 playing: None,
+                ports: Ports::default(),
+                number: random_u64(),
                 heard: Instant::now(),
                 reason: None,
             }
@@ -119,10 +128,22 @@ impl RtspSession {
         &mut self.session
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn ports(&mut self) -> &mut Ports {
+        &mut self.ports
+    }
+
+    pub(super) fn consumer(&self) -> Option<&Arc<Consumer>> {
+        self.playing.as_ref().map(Playing::consumer)
+    }
+
     /// What sending a chunk needs.
-    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &mut Socket, &Playing)> {
-        let Self { outbox, socket, playing, .. } = self;
-        playing.as_ref().map(|playing| (outbox, socket, playing))
+    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &mut Socket, &Playing, &Ports)> {
+        let Self { outbox, socket, playing, ports, .. } = self;
+        playing.as_ref().map(|playing| (outbox, socket, playing, &*ports))
     }
 
     /// Keeps the rest of a chunk and hears nothing until it is written.
@@ -193,6 +214,10 @@ impl RtspSession {
         let mut events = Vec::new();
         self.session.request(request, &mut events);
         self.act(events, ctx);
+        self.claim_ports(ctx);
+        if let Some(playing) = &mut self.playing {
+            playing.set_transports(self.session.play_transports());
+        }
     }
 
     pub(super) fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
@@ -202,6 +227,7 @@ impl RtspSession {
                 Event::Publish(request) => self.publish(request, ctx),
                 Event::Describe(request) => self.describe(request, ctx),
                 Event::Play(request) => self.play(request, ctx),
+                Event::Group => self.lease_group(ctx),
                 Event::Pause => self.end_playing(),
                 Event::End(reason) => self.end(reason.to_string(), ctx),
             }
@@ -265,12 +291,14 @@ impl RtspSession {
         for note in notes {
             log::info!("{path}: the SDP of {} ({user_agent:?}): {note}", self.link.peer);
         }
-        let mut publishing = Publishing::new(id, path, found.source.clone(), Arc::clone(&self.hub.stats));
+        let mut publishing = Publishing::new(id, path, found, Arc::clone(&self.hub.stats));
         let datagrams = ctx.address().recipient::<Datagrams>();
         for (index, (track, transport)) in tracks.iter().zip(transports).enumerate() {
             let route = match (&transport, &self.hub.udp) {
                 (TrackTransport::Udp { client_rtp, client_rtcp }, Some(udp)) => {
-                    Some(udp.register(self.link.peer.ip(), (*client_rtp, *client_rtcp), index, &datagrams))
+                    let (ports, known_by) = ((*client_rtp, *client_rtcp), KnownBy::PayloadType(track.payload_type));
+                    let wanted = Wanted { session: self.number, track: index, ports, known_by };
+                    Some(udp.register(self.link.peer.ip(), wanted, &datagrams))
                 }
                 _ => None,
             };
@@ -308,7 +336,7 @@ impl RtspSession {
                     framed.put_slice(&report);
                     interleaved.push(framed.freeze());
                 }
-                (None, TrackTransport::Udp { .. }) => {}
+                (None, TrackTransport::Udp { .. } | TrackTransport::Multicast) => {}
             }
         }
         // A report is worth nothing later: it goes only where nothing waits.
@@ -380,6 +408,8 @@ impl Handler<Datagrams> for RtspSession {
             for datagram in message.datagrams {
                 publishing.take(message.track, message.rtcp, datagram, now, &peer);
             }
+        } else if message.rtcp {
+            self.hear_reports(&message.datagrams);
         }
         self.forward(ctx);
     }

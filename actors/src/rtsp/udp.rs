@@ -1,9 +1,10 @@
-//! RTP and RTCP over UDP: one fixed pair of ports for all sessions. A datagram belongs to whom its sender's address says.
+//! RTP and RTCP over UDP: one fixed pair of ports for all sessions.
 
-use std::collections::HashMap;
+pub(crate) mod batch;
+mod claims;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +15,10 @@ use tokio::net::UdpSocket;
 
 use crate::meter::Stats;
 use crate::rtp_lane::Packed;
+pub use batch::Sent;
+use batch::{Batches, Offload};
+use claims::{Claim, Claims};
+pub use claims::{KnownBy, Wanted};
 
 /// No datagram on Ethernet is larger; an IPv4 one cannot be.
 const MAX_DATAGRAM: usize = 65_536;
@@ -21,6 +26,8 @@ const MAX_DATAGRAM: usize = 65_536;
 const MAX_BATCH: usize = 64;
 /// What the kernel may hold while the hub is busy: 0.2 s of 100 cameras of 2 Mbit/s each are 5 MB.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// What the kernel may hold of what all UDP viewers are sent: a key frame of 60 KB for each of 60 viewers at once.
+const SEND_BUFFER: usize = 4 << 20;
 /// Tries to find an even port with a free odd one above it.
 const PAIR_TRIES: u32 = 64;
 
@@ -36,19 +43,6 @@ pub struct Datagrams {
     pub datagrams: Vec<Bytes>,
 }
 
-#[derive(Debug, Clone)]
-struct Route {
-    token: u64,
-    track: usize,
-    to: Recipient<Datagrams>,
-}
-
-type Routes = Mutex<HashMap<SocketAddr, Route>>;
-
-fn lock(routes: &Routes) -> MutexGuard<'_, HashMap<SocketAddr, Route>> {
-    routes.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The pair of ports.
 #[derive(Debug)]
 pub struct UdpPorts {
@@ -57,9 +51,8 @@ pub struct UdpPorts {
     ports: (u16, u16),
     /// The sockets are of IPv6 and take IPv4 too.
     dual: bool,
-    rtp_routes: Routes,
-    rtcp_routes: Routes,
-    tokens: AtomicU64,
+    claims: Mutex<Claims>,
+    batches: Batches,
 }
 
 impl UdpPorts {
@@ -79,8 +72,8 @@ impl UdpPorts {
                 Ok(rtcp) => {
                     let ports = (even, even + 1);
                     let dual = rtp.local_addr()?.is_ipv6();
-                    let (rtp_routes, rtcp_routes) = Default::default();
-                    return Ok(Self { rtp, rtcp, ports, dual, rtp_routes, rtcp_routes, tokens: AtomicU64::new(0) });
+                    let (claims, batches) = (Mutex::default(), Batches::new());
+                    return Ok(Self { rtp, rtcp, ports, dual, claims, batches });
                 }
                 Err(error) => last = error,
             }
@@ -102,7 +95,7 @@ impl UdpPorts {
     }
 
     async fn receive(&self, rtcp: bool, stats: &Stats) {
-        let (socket, routes) = if rtcp { (&self.rtcp, &self.rtcp_routes) } else { (&self.rtp, &self.rtp_routes) };
+        let socket = if rtcp { &self.rtcp } else { &self.rtp };
         let mut buffer = BytesMut::with_capacity(4 * MAX_DATAGRAM);
         let mut batch: Option<(SocketAddr, Vec<Bytes>)> = None;
         loop {
@@ -112,7 +105,7 @@ impl UdpPorts {
             let from = match socket.try_recv_buf_from(&mut buffer) {
                 Ok((_, from)) => SocketAddr::new(from.ip().to_canonical(), from.port()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    deliver(routes, rtcp, batch.take(), stats);
+                    self.deliver(rtcp, batch.take(), stats);
                     // An error shows at the next receive.
                     let _ = socket.readable().await;
                     continue;
@@ -127,7 +120,7 @@ impl UdpPorts {
             let datagram = buffer.split().freeze();
             match &mut batch {
                 Some((sender, datagrams)) if *sender == from && datagrams.len() < MAX_BATCH => datagrams.push(datagram),
-                _ => deliver(routes, rtcp, batch.replace((from, vec![datagram])), stats),
+                _ => self.deliver(rtcp, batch.replace((from, vec![datagram])), stats),
             }
         }
     }
@@ -140,78 +133,66 @@ impl UdpPorts {
         }
     }
 
-    /// From now on datagrams from these ports of a client go to `to`, until the guard is dropped. A new session of the same
-    /// client address replaces an old one: the client knows best which is its own.
-    pub fn register(
-        self: &Arc<Self>,
-        client: IpAddr,
-        ports: (u16, u16),
-        track: usize,
-        to: &Recipient<Datagrams>,
-    ) -> UdpRoute {
-        let token = self.tokens.fetch_add(1, Relaxed);
-        let (rtp, rtcp) = (SocketAddr::new(client, ports.0), SocketAddr::new(client, ports.1));
-        lock(&self.rtp_routes).insert(rtp, Route { token, track, to: to.clone() });
-        lock(&self.rtcp_routes).insert(rtcp, Route { token, track, to: to.clone() });
-        UdpRoute { ports: Arc::clone(self), rtp, rtcp, token }
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Gives a batch to its session. UDP may lose: what a busy session cannot take is dropped, and shows as loss.
-fn deliver(routes: &Routes, rtcp: bool, batch: Option<(SocketAddr, Vec<Bytes>)>, stats: &Stats) {
-    let Some((from, datagrams)) = batch else { return };
-    let route = lock(routes).get(&from).cloned();
-    match route {
-        Some(route) => {
-            let count = datagrams.len() as u64;
-            if route.to.try_send(Datagrams { track: route.track, rtcp, datagrams }).is_err() {
-                stats.stray_datagrams.add(count);
-            }
+    /// From now on datagrams from these ports of a client go to `to`, until the guard is dropped; see `claims.rs` for clients
+    /// whose ports a NAT changes.
+    pub fn register(self: &Arc<Self>, client: IpAddr, wanted: Wanted, to: &Recipient<Datagrams>) -> UdpRoute {
+        let claim = self.claims().insert(client, wanted, to.clone());
+        UdpRoute { ports: Arc::clone(self), claim, offload: Offload::default() }
+    }
+
+    /// Gives a batch to its session. UDP may lose: what a busy session cannot take is dropped, and shows as loss.
+    fn deliver(&self, rtcp: bool, batch: Option<(SocketAddr, Vec<Bytes>)>, stats: &Stats) {
+        let Some((from, datagrams)) = batch else { return };
+        let count = datagrams.len() as u64;
+        let claim = datagrams.first().and_then(|first| self.claims().find(from, rtcp, first));
+        let taken =
+            claim.is_some_and(|claim| claim.to.try_send(Datagrams { track: claim.track(), rtcp, datagrams }).is_ok());
+        if !taken {
+            stats.stray_datagrams.add(count);
         }
-        None => stats.stray_datagrams.add(datagrams.len() as u64),
     }
 }
 
-/// A session's claim on datagrams of one track.
+/// A session's claim on datagrams of one track, and its way to the client.
 #[derive(Debug)]
 pub struct UdpRoute {
     ports: Arc<UdpPorts>,
-    rtp: SocketAddr,
-    rtcp: SocketAddr,
-    token: u64,
+    claim: Arc<Claim>,
+    offload: Offload,
 }
 
 impl UdpRoute {
+    /// RTP and RTCP port as SETUP announced them.
+    pub fn announced(&self) -> (u16, u16) {
+        self.claim.announced()
+    }
+
+    /// Waits anew for the client's first packet, if none has come.
+    pub fn reopen(&self) {
+        self.ports.claims().reopen(&self.claim);
+    }
+
     /// Sends RTCP to the client, if the socket takes it now.
     pub fn send_rtcp(&self, bytes: &[u8]) {
         // A lost report is made up for by the next.
-        let _ = self.ports.rtcp.try_send_to(bytes, self.ports.reachable(self.rtcp));
+        let _ = self.ports.rtcp.try_send_to(bytes, self.ports.reachable(self.claim.address(true)));
     }
 
-    /// Sends packets to the client, as far as the socket takes them now. Returns the bytes that it took.
-    pub fn send(&self, rtcp: bool, packed: &Packed) -> usize {
-        let (socket, to) = if rtcp { (&self.ports.rtcp, self.rtcp) } else { (&self.ports.rtp, self.rtp) };
-        let to = self.ports.reachable(to);
-        let mut rest = &packed.bytes[..];
-        let mut sent = 0;
-        for length in packed.lengths.iter() {
-            let (packet, after) = rest.split_at(usize::from(*length).min(rest.len()));
-            rest = after;
-            // UDP may lose: a full buffer loses here what the network would lose later.
-            sent += socket.try_send_to(packet, to).unwrap_or(0);
-        }
-        sent
+    /// Sends packets to the client, as far as the socket takes them now.
+    pub fn send(&self, rtcp: bool, packed: &Packed) -> Sent {
+        let socket = if rtcp { &self.ports.rtcp } else { &self.ports.rtp };
+        let to = self.ports.reachable(self.claim.address(rtcp));
+        self.ports.batches.send(socket, to, packed, &self.offload)
     }
 }
 
 impl Drop for UdpRoute {
     fn drop(&mut self) {
-        for (routes, address) in [(&self.ports.rtp_routes, self.rtp), (&self.ports.rtcp_routes, self.rtcp)] {
-            let mut routes = lock(routes);
-            if routes.get(&address).is_some_and(|route| route.token == self.token) {
-                routes.remove(&address);
-            }
-        }
+        self.ports.claims().remove(&self.claim);
     }
 }
 
@@ -224,6 +205,7 @@ fn bind(port: u16) -> io::Result<UdpSocket> {
         }
         // The kernel gives less where net.core.rmem_max is lower; that is no reason to fail.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        let _ = socket.set_send_buffer_size(SEND_BUFFER);
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         UdpSocket::from_std(socket.into())

@@ -18,6 +18,8 @@
 //! 2. Each pushes [`Event`]s, to be carried out in their order.
 //! 3. [`Client::close`], and what is left is sent.
 
+mod event;
+mod incoming;
 mod keep_alive;
 mod login;
 mod request;
@@ -26,130 +28,24 @@ mod url;
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::headers::SessionId;
-use super::message::{Method, Request, Response, quoted};
-use super::parser::{Item, ParseError, Parser};
-use crate::sdp::{Description, SdpError};
+use super::message::{Method, Response};
+use super::parser::{Item, Parser};
+use crate::sdp::Description;
 use keep_alive::KeepAlive;
 use login::Login;
 use request::Asked;
 use setup::SetUp;
 use url::Urls;
 
+pub use event::{Config, Error, Event, Wanted};
 pub use login::Credentials;
 pub use setup::{Chosen, Path};
 
 /// A camera that has not answered OPTIONS by then is asked for its description: some never answer what they do not know.
 const OPTIONS_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How media is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// TCP, and UDP from a server that refuses it.
-    Any,
-    /// TCP only.
-    Tcp,
-    /// UDP only.
-    Udp,
-}
-
-/// What to ask for.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Absolute, without user and password.
-    pub url: String,
-    /// Some cameras refuse clients without a name, or stay silent.
-    pub user_agent: String,
-    /// Sent only when the server asks, and in clear only if it takes nothing better.
-    pub credentials: Option<Credentials>,
-    /// How media is asked for.
-    pub wanted: Wanted,
-    /// Whether to begin with OPTIONS.
-    pub options: bool,
-}
-
-/// What the owner has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Send these bytes.
-    Send(Bytes),
-    /// Open an even UDP port and the next for this track, then call [`Client::bound`]. Ports opened for the same track
-    /// before are of no use any more.
-    Bind(usize),
-    /// The server will send this track from these ports, if it told them: packets sent there open the way through a NAT.
-    Remote {
-        /// Index of the track.
-        track: usize,
-        /// Another address than the connection's.
-        source: Option<std::net::IpAddr>,
-        /// RTP and RTCP.
-        ports: Option<(u16, u16)>,
-    },
-    /// Media comes; [`Client::tracks`] are complete.
-    Playing,
-    /// A packet that came in the connection.
-    Packet {
-        /// Index of the track.
-        track: usize,
-        /// It is RTCP.
-        rtcp: bool,
-        /// A slice of what was read.
-        data: Bytes,
-    },
-    /// A packet on a channel of nobody.
-    Stray {
-        /// Of the packet.
-        channel: u8,
-        /// Its bytes.
-        len: usize,
-    },
-    /// Ask there instead; nothing more comes here.
-    Redirect(String),
-    /// All is said; close the connection.
-    Closed,
-}
-
-/// Why the session is of no use.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The bytes are no RTSP.
-    #[error("{0}")]
-    Malformed(#[from] ParseError),
-    /// User and password are missing or wrong, or what is asked for is forbidden.
-    #[error("{method}: {status}, {reason}")]
-    Login {
-        /// Of the request.
-        method: Method,
-        /// 401 or 403.
-        status: u16,
-        /// In words.
-        reason: String,
-    },
-    /// Another answer than 200.
-    #[error("the answer to {method} is {status} {reason}")]
-    Refused {
-        /// Of the request.
-        method: Method,
-        /// As the server said.
-        status: u16,
-        /// As the server said, shortened and quoted.
-        reason: String,
-    },
-    /// The description cannot be used.
-    #[error("{0}")]
-    Description(#[from] SdpError),
-    /// It describes nothing that can be played.
-    #[error("it describes neither video nor audio")]
-    NoTracks,
-    /// The server ends the session.
-    #[error("it ended the session by {0}")]
-    Ended(Method),
-    /// Out of its time.
-    #[error("{0} is not possible now")]
-    State(&'static str),
-}
 
 #[derive(Debug)]
 enum State {
@@ -427,53 +323,6 @@ impl Client {
         self.keep_alive.set_timeout(session.timeout);
         if self.session.is_none() && !session.id.is_empty() {
             self.session = Some(session.id);
-        }
-    }
-
-    /// Before PLAY was sent all packets are of somebody else's session: Reolink sends on those of the last one.
-    fn interleaved(&mut self, channel: u8, data: Bytes, out: &mut Vec<Event>) {
-        if !matches!(self.state, State::Play(..) | State::Playing(_)) {
-            return;
-        }
-        let find = |(track, chosen): (usize, &Chosen)| match chosen.path {
-            Path::Interleaved { rtp, .. } if rtp == channel => Some((track, false)),
-            Path::Interleaved { rtcp, .. } if rtcp == channel => Some((track, true)),
-            _ => None,
-        };
-        out.push(match self.chosen.iter().enumerate().find_map(find) {
-            Some((track, rtcp)) => Event::Packet { track, rtcp, data },
-            None => Event::Stray { channel, len: data.len() },
-        });
-    }
-
-    /// Frames RTCP for a track whose media comes in the connection.
-    pub fn frame(&self, track: usize, rtcp_packet: &[u8]) -> Option<Bytes> {
-        let Path::Interleaved { rtcp, .. } = self.chosen.get(track)?.path else { return None };
-        let len = u16::try_from(rtcp_packet.len()).ok()?;
-        let mut framed = BytesMut::with_capacity(4 + rtcp_packet.len());
-        framed.put_slice(&[b'$', rtcp]);
-        framed.put_u16(len);
-        framed.put_slice(rtcp_packet);
-        Some(framed.freeze())
-    }
-
-    /// What the server asks of us: RFC 2326, section 10 allows it OPTIONS, ANNOUNCE, GET_PARAMETER, SET_PARAMETER, REDIRECT.
-    fn requested(&mut self, request: &Request, out: &mut Vec<Event>) -> Result<(), Error> {
-        let status = match &request.method {
-            Method::Options | Method::Announce | Method::GetParameter | Method::SetParameter => 200,
-            Method::Redirect | Method::Teardown => 200,
-            _ => 501,
-        };
-        let cseq = request.headers.get("CSeq").unwrap_or_default();
-        out.push(Event::Send(Response::new(status).with("CSeq", cseq).to_bytes()));
-        match (&request.method, request.headers.get("Location")) {
-            (Method::Redirect, Some(location)) => {
-                self.state = State::Closed;
-                out.push(Event::Redirect(location.to_owned()));
-                Ok(())
-            }
-            (Method::Redirect | Method::Teardown, _) => Err(Error::Ended(request.method.clone())),
-            _ => Ok(()),
         }
     }
 }

@@ -23,5 +23,5 @@ mod mutation_tests;
 pub use message::{Headers, Method, Request, Response};
 pub use parser::{Item, ParseError, Parser};
 pub use session::{
-    Describe, Described, EndReason, Event, Play, Publish, RtpStart, Session, SessionConfig, TrackTransport,
+    Describe, Described, EndReason, Event, Group, Play, Publish, RtpStart, Session, SessionConfig, TrackTransport,
 };

@@ -1,12 +1,13 @@
 //! Broken variants of real dialogues through parser, session and SDP: whatever comes, nothing panics or grows without a
 //! bound. The variants are the same at every run.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 
 use super::headers::{Range, SessionId, Transport};
-use super::{Described, Event, Item, Parser, RtpStart, Session, SessionConfig, TrackTransport};
+use super::{Described, Event, Group, Item, Parser, RtpStart, Session, SessionConfig, TrackTransport};
 use crate::path::{canonical, of_uri};
 use crate::sdp::{AddressFamily, Description, write};
 use crate::sniff::looks_like_rtsp;
@@ -49,17 +50,17 @@ const PIECES: [&[u8]; 21] = [
 ];
 
 /// Xorshift64.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 % limit.max(1) as u64) as usize
     }
 
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+    pub(super) fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..1 + self.below(4) {
             let at = self.below(bytes.len());
             match self.below(5) {
@@ -101,6 +102,14 @@ fn answer(session: &mut Session, random: &mut Random, events: &mut Vec<Event>) {
             assert!(describe.path.starts_with('/'));
             let tracks = Description::parse(PLAYED.as_bytes()).expect("a description").tracks;
             session.answer_describe(refused.map_or(Ok(Described { tracks, ssrcs: vec![1, 2] }), Err), events);
+            if events.last() == Some(&Event::Group) {
+                answer(session, random, events);
+            }
+        }
+        Some(Event::Group) => {
+            let address = Ipv4Addr::new(239, 200, 0, 1);
+            let group = Group { address, source: Ipv4Addr::LOCALHOST, first_port: u16::MAX - 2, ttl: 1 };
+            session.answer_group(refused.map_or(Ok(group), Err), events);
         }
         Some(Event::Play(play)) => {
             assert_eq!((play.transports.len(), session.is_playing()), (2, false));
@@ -121,7 +130,8 @@ fn run(bytes: &[u8], random: &mut Random) {
         timeout: Duration::from_secs(60),
         server_name: "ipchub/test".into(),
         udp_ports: Some((6970, 6971)),
-        address_family: AddressFamily::V6,
+        multicast: true,
+        address_family: AddressFamily::V4,
     });
     let mut parser = Parser::new();
     let mut buf = BytesMut::new();

@@ -31,6 +31,8 @@
 //!                                                                          +-------+
 //! ```
 //!
+//! A SETUP for multicast waits in Joining for the stream's group. A TEARDOWN of one of several tracks ends that track only.
+//!
 //! A SETUP that comes first asks the shell what DESCRIBE would have asked; once that is answered it goes on by itself, from
 //! Described to Prepared.
 //!
@@ -49,7 +51,7 @@ pub use super::headers::RtpStart;
 use super::headers::SessionId;
 use super::message::{Method, Request, Response, quoted};
 use super::parser::ParseError;
-pub use events::{Describe, Described, EndReason, Event, Play, Publish, SessionConfig, TrackTransport};
+pub use events::{Describe, Described, EndReason, Event, Group, Play, Publish, SessionConfig, TrackTransport};
 use state::State;
 
 /// What `Public` lists: exactly what is served.
@@ -97,6 +99,9 @@ impl Session {
             Err((cseq, refusal)) => return self.reply(cseq, Err(refusal), out),
         };
         if request.method == Method::Teardown {
+            if let Some(answer) = self.state.end_track(&request) {
+                return self.reply(Some(cseq), answer, out);
+            }
             // Answered in its old state: the reply still names the session.
             self.reply(Some(cseq), Ok(Response::new(200)), out);
             self.state = State::Closed;
@@ -146,12 +151,28 @@ impl Session {
                 let cseq = describing.cseq;
                 let answer = match result {
                     Ok(described) => {
-                        let (state, answer) = describing.answered(described, &self.config);
+                        let (state, answer) = describing.answered(described, &self.config, out);
                         self.state = state;
                         answer
                     }
-                    Err(refused) => Err(refused.into()),
+                    Err(refused) => Some(Err(refused.into())),
                 };
+                if let Some(answer) = answer {
+                    self.reply(Some(cseq), answer, out);
+                }
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// The shell's answer to [`Event::Group`]: the group of the described stream, or the status and the words to refuse with.
+    /// It stays the shell's while [`Session::play_transports`] has a track that goes there.
+    pub fn answer_group(&mut self, result: Result<Group, (u16, String)>, out: &mut Vec<Event>) {
+        match std::mem::replace(&mut self.state, State::Init) {
+            State::Joining(joining) => {
+                let cseq = joining.cseq;
+                let (state, answer) = joining.answered(result, &self.config);
+                self.state = state;
                 self.reply(Some(cseq), answer, out);
             }
             state => self.state = state,
@@ -220,6 +241,11 @@ impl Session {
     /// for a publisher.
     pub fn play_transports(&self) -> &[Option<TrackTransport>] {
         self.state.playback().map_or(&[], |playback| &playback.transports)
+    }
+
+    /// What the stream that is played is made of, once it was described.
+    pub fn described(&self) -> Option<&Described> {
+        self.state.playback().map(|playback| &playback.described)
     }
 
     /// True from the accepted RECORD on until the session ends.

@@ -9,6 +9,7 @@ mod replies;
 pub mod routes;
 mod sending;
 mod session;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -30,6 +31,8 @@ pub struct Script {
     pub maker: Option<&'static str>,
     /// Paths (with query) that SETUP finds; any if there is none.
     pub set_up_at: &'static [&'static str],
+    /// Where a redirect leads.
+    pub elsewhere: String,
     /// Faults of its media.
     pub faults: &'static [Fault],
     /// After answering this method it says nothing more.
@@ -77,7 +80,7 @@ pub enum Fault {
     SoundOnlyFirst,
     /// The packets of the first second have come before the answer to PLAY.
     EarlyMedia,
-    /// Login and description cost it the OPTIONS request: it closes the connection instead of an answer.
+    /// OPTIONS makes it close the connection.
     ClosesOnOptions,
 }
 
@@ -93,6 +96,7 @@ impl Default for Script {
             login: None,
             maker: None,
             set_up_at: &[],
+            elsewhere: String::new(),
             faults: &[],
             silent_after: None,
             dies_after: None,
@@ -210,6 +214,11 @@ impl Camera {
     /// `rtsp://127.0.0.1:port/path`, with what stands before the host.
     pub fn url(&self, user: &str, path: &str) -> String {
         format!("rtsp://{user}{}{path}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// How often somebody connected.

@@ -2,7 +2,7 @@
 //!
 //! Names in braces are exchanged: `{cseq}`, `{url}` (of the request), `{address}` (the camera's, with its port), `{session}`,
 //! `{timeout}`, `{transport}` (what a camera without faults says), `{sets}` (`sprop-parameter-sets`), `{config}` (of the
-//! AAC) and `{length}` (of the body). Line ends become CRLF. An empty file is no answer.
+//! AAC), `{ssrc}`, `{nonce}`, `{elsewhere}` (of the script) and `{length}` (of the body). Line ends become CRLF. An empty file is no answer.
 
 use std::path::Path;
 
@@ -18,6 +18,8 @@ pub const PLAY: &str = "RTSP/1.0 200 OK\nCSeq: {cseq}\nSession: {session};timeou
 /// The values of one answer.
 pub struct Values {
     pub transport: String,
+    /// Of the track that is set up.
+    pub ssrc: u32,
     others: Vec<(&'static str, String)>,
 }
 
@@ -34,13 +36,14 @@ impl Values {
             ("{sets}", clip.sets(script.has(Fault::AnnexB))),
             ("{config}", clip.audio_config.clone()),
             ("{nonce}", shared.nonce()),
+            ("{elsewhere}", script.elsewhere.clone()),
         ];
-        Self { transport: String::new(), others }
+        Self { transport: String::new(), ssrc: 0, others }
     }
 
     /// A text with its names exchanged, as it goes over the wire.
     pub fn fill(&self, text: &str) -> String {
-        let mut text = text.replace("{transport}", &self.transport);
+        let mut text = text.replace("{transport}", &self.transport).replace("{ssrc}", &format!("{:08X}", self.ssrc));
         for (name, value) in &self.others {
             text = text.replace(name, value);
         }

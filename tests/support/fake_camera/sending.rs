@@ -49,10 +49,20 @@ pub(super) fn start(shared: Arc<Shared>, count: usize, outputs: HashMap<usize, O
     });
 }
 
+/// What makes the numbers of a session its own.
+fn seed(count: usize) -> u32 {
+    count as u32 + 7
+}
+
+/// The synchronization source of a track in the session after `count` others.
+pub(super) fn ssrc(count: usize, track: usize) -> u32 {
+    seed(count) * 2 + 1 + track as u32
+}
+
 fn run(shared: &Shared, count: usize, outputs: &HashMap<usize, Output>) -> io::Result<()> {
     let script = &shared.script;
     let first = |limit: Option<usize>| limit.filter(|_| count == 0);
-    let mut player = shared.clip.play(count as u32 + 7);
+    let mut player = shared.clip.play(seed(count));
     let start = Instant::now();
     let (mut pictures, mut late) = (0, None);
     while shared.alive.load(SeqCst) {

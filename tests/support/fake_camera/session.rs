@@ -108,6 +108,7 @@ impl<'a> Session<'a> {
             return self.answer("unsupported", &values, || replies::status("461 Unsupported Transport")).map(drop);
         };
         values.transport = granted;
+        values.ssrc = sending::ssrc(self.shared.plays.load(SeqCst), track);
         let reply = self.answer("setup", &values, || replies::SETUP.into())?;
         if !reply.starts_with("RTSP/1.0 200") {
             return Ok(());

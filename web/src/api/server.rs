@@ -100,6 +100,7 @@ struct Extra {
     threads: usize,
     open_files: usize,
     connections: Connections,
+    pulls: Connections,
     refused: Refused,
     viewers: Viewers,
     publishers: Publishers,
@@ -116,6 +117,7 @@ struct Viewers {
     fell_behind: u64,
     dropped_chunks: u64,
     write_timeouts: u64,
+    unsent_datagrams: u64,
 }
 
 #[derive(Serialize)]
@@ -132,11 +134,13 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
         threads: figures.threads,
         open_files: figures.open_files,
         connections: (&*stats.connections).into(),
+        pulls: (&*stats.pulls).into(),
         refused: Refused { limit: stats.refused_limit.get(), protocol: stats.refused_protocol.get() },
         viewers: Viewers {
             fell_behind: stats.fell_behind.get(),
             dropped_chunks: stats.dropped_chunks.get(),
             write_timeouts: stats.write_timeouts.get(),
+            unsent_datagrams: stats.unsent_datagrams.get(),
         },
         publishers: Publishers { bad_packets: stats.bad_packets.get(), stray_datagrams: stats.stray_datagrams.get() },
     });

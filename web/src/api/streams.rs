@@ -1,10 +1,12 @@
 //! `/streams`: what is live, who watches, and how to end both.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipchub_actors::Hub;
-use ipchub_actors::info::{AudioInfo, Consumer, SourceInfo, VideoInfo};
+use ipchub_actors::info::{AudioInfo, Consumer, GroupInfo, Loss, Reception, SourceInfo, VideoInfo};
 use ipchub_actors::messages::{EndSource, Find, Kick, List};
 use ipchub_media::path::of_uri;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,47 @@ struct Stream {
     cc: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     cs: Option<Vec<Viewer>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reception: Option<Packets>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multicast: Option<Group>,
+}
+
+/// The source's multicast group, while it has members.
+#[derive(Serialize)]
+struct Group {
+    group: Ipv4Addr,
+    members: usize,
+    /// KiB that were sent to it: once for all members.
+    outbytes: u64,
+}
+
+impl From<&GroupInfo> for Group {
+    fn from(info: &GroupInfo) -> Self {
+        let outbytes = info.link.meter.bytes_out() / 1024;
+        Self { group: info.group, members: info.members.load(Relaxed), outbytes }
+    }
+}
+
+/// RTP packets of the publisher.
+#[derive(Serialize)]
+struct Packets {
+    received: u64,
+    lost: u64,
+    ignored: u64,
+    #[serde(serialize_with = "format::number")]
+    jitter_ms: f64,
+}
+
+impl From<Reception> for Packets {
+    fn from(reception: Reception) -> Self {
+        let Reception { received, lost, ignored, jitter } = reception;
+        Self { received, lost, ignored, jitter_ms: milliseconds(jitter) }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
 fn is_zero(value: &u32) -> bool {
@@ -120,6 +163,33 @@ struct Viewer {
     packet_type: &'static str,
     extra: String,
     flow: Flow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loss: Option<Missing>,
+}
+
+/// RTP packets that a viewer over UDP misses, as it reports.
+#[derive(Serialize)]
+struct Missing {
+    packets: i64,
+    #[serde(serialize_with = "format::number")]
+    fraction: f64,
+    #[serde(serialize_with = "format::number")]
+    jitter_ms: f64,
+    /// The hub's own socket did not take them.
+    unsent: u64,
+}
+
+impl Missing {
+    /// `None`: nothing is known.
+    fn of(consumer: &Consumer) -> Option<Self> {
+        let (loss, unsent) = (consumer.loss(), consumer.unsent.load(Relaxed));
+        if loss.is_none() && unsent == 0 {
+            return None;
+        }
+        let Loss { packets, fraction, jitter } = loss.unwrap_or_default();
+        let fraction = (fraction * 1000.0).round() / 1000.0;
+        Some(Self { packets, fraction, jitter_ms: milliseconds(jitter), unsent })
+    }
 }
 
 #[derive(Serialize)]
@@ -141,6 +211,7 @@ impl From<&Consumer> for Viewer {
                 inbytes: consumer.offered.load(Relaxed) / 1024,
                 outbytes: consumer.link.meter.bytes_out() / 1024,
             },
+            loss: Missing::of(consumer),
         }
     }
 }
@@ -157,6 +228,8 @@ fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
         audio: description.audio.map(Audio::from),
         cc: consumers.len(),
         cs: with_consumers.then(|| consumers.iter().map(|consumer| Viewer::from(&**consumer)).collect()),
+        reception: info.reception().map(Packets::from),
+        multicast: info.multicast().map(|group| Group::from(&*group)),
     }
 }
 

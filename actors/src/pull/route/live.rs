@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::{FORGET, Live, PullRoute, Retire, STABLE, State};
+use super::{FORGET, Live, PullRoute, Retire, State};
 use crate::messages::{Media, Unpublish};
 use crate::source::Source;
 
@@ -44,9 +44,7 @@ impl PullRoute {
     /// The connection is of no use any more; viewers wait for the next.
     fn broken(&mut self, reason: &str, ctx: &mut Context<Self>) {
         let State::Live(live) = &self.state else { return };
-        if live.since.elapsed() >= STABLE {
-            self.backoff.reset();
-        }
+        self.backoff.lasted(live.since.elapsed());
         log::warn!("{}: pulled from {} no more: {reason}", self.path, self.target.address());
         let wanted = self.is_wanted();
         self.status.set_error(reason);
@@ -89,8 +87,7 @@ impl PullRoute {
                     self.close("another publisher has the path", false);
                     return self.stand_aside("another publisher has the path", ctx);
                 }
-                if live.since.elapsed() >= STABLE {
-                    self.backoff.reset();
+                if self.backoff.lasted(live.since.elapsed()) {
                     self.status.set_error("");
                 }
                 let idle = self.hub.settings.pull_idle;

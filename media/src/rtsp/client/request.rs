@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Client, Error, Event, Method, Request, Response, State, quoted};
-use crate::rtsp::message::Headers;
+use super::{Client, Error, Event, Method, Response, State};
+use crate::rtsp::message::{Headers, Request, quoted};
 
 /// Answers to challenges that one request gets: the first, and one more for a nonce that has run out.
 const MAX_ANSWERS: u8 = 2;

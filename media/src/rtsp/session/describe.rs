@@ -1,7 +1,7 @@
 //! DESCRIBE: which stream is meant and what it is made of.
 
 use super::announce::check_length;
-use super::events::{Describe, Described, SessionConfig};
+use super::events::{Describe, Described, Event, SessionConfig};
 use super::play::Playback;
 use super::state::State;
 use super::{Answer, Refusal, refusal};
@@ -54,15 +54,19 @@ impl Describing {
     }
 
     /// Goes on with what the shell found.
-    pub(super) fn answered(self, described: Described, config: &SessionConfig) -> (State, Answer) {
-        let mut playback = Playback::new(self.path, self.base, described);
-        let Some(request) = self.setup else {
-            let answer = playback.description(config);
-            return (State::Described(playback), Ok(answer));
-        };
-        match playback.setup(&request, config.udp_ports) {
-            Ok(response) => (State::Prepared(playback), Ok(response)),
-            Err(refusal) => (State::Described(playback), Err(refusal)),
+    pub(super) fn answered(
+        self,
+        described: Described,
+        config: &SessionConfig,
+        out: &mut Vec<Event>,
+    ) -> (State, Option<Answer>) {
+        let playback = Playback::new(self.path, self.base, described);
+        match self.setup {
+            Some(request) => State::Described(playback).step(request, self.cseq, config, out),
+            None => {
+                let answer = playback.description(config);
+                (State::Described(playback), Some(Ok(answer)))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What session and shell say to each other.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub struct SessionConfig {
     pub server_name: String,
     /// The server's RTP and RTCP ports; `None`: UDP is refused with 461.
     pub udp_ports: Option<(u16, u16)>,
+    /// Whether multicast is offered: then the shell answers [`Event::Group`]. Over IPv4 only.
+    pub multicast: bool,
     /// That of the client's address: which unspecified address descriptions show.
     pub address_family: AddressFamily,
 }
@@ -33,6 +36,8 @@ pub enum Event {
     Publish(Publish),
     /// Look for this stream and call [`Session::answer_describe`](super::Session::answer_describe).
     Describe(Describe),
+    /// Find the multicast group of the described stream and call [`Session::answer_group`](super::Session::answer_group).
+    Group,
     /// Start sending to where the transports say, after an earlier [`Event::Pause`] too, and call
     /// [`Session::answer_play`](super::Session::answer_play).
     Play(Play),
@@ -98,6 +103,27 @@ pub struct Described {
     pub ssrcs: Vec<u32>,
 }
 
+/// Where a stream goes by multicast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// The group.
+    pub address: Ipv4Addr,
+    /// Who sends.
+    pub source: Ipv4Addr,
+    /// RTP of the first track; its RTCP has the next port, and so on with each track.
+    pub first_port: u16,
+    /// Hops.
+    pub ttl: u8,
+}
+
+impl Group {
+    /// RTP and RTCP port of a track.
+    pub fn ports(&self, track: usize) -> Option<(u16, u16)> {
+        let rtp = u16::try_from(track).ok()?.checked_mul(2)?.checked_add(self.first_port)?;
+        Some((rtp, rtp.checked_add(1)?))
+    }
+}
+
 /// A client wants to be sent a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Play {
@@ -125,6 +151,8 @@ pub enum TrackTransport {
         /// The client's port of RTCP.
         client_rtcp: u16,
     },
+    /// To a multicast group that all of its members share.
+    Multicast,
 }
 
 impl TrackTransport {

@@ -1,12 +1,13 @@
 //! SETUP to play, and PLAY: which tracks are wanted, where they go, and from where on.
 
 use super::describe::{TrackUrl, transport};
-use super::events::{Described, Play, TrackTransport};
+use super::events::{Described, Group, Play, SessionConfig, TrackTransport};
 use super::setup::{free_channels, owner};
 use super::{Answer, Refusal, refusal};
 use crate::path;
 use crate::rtsp::headers::{Mode, Protocol, Range, RtpInfo, RtpStart, Transport, rtp_info};
 use crate::rtsp::message::{Request, Response, quoted};
+use crate::sdp::AddressFamily;
 
 /// What DESCRIBE said and SETUP added to it.
 #[derive(Debug)]
@@ -17,23 +18,45 @@ pub(super) struct Playback {
     pub(super) described: Described,
     /// Index: track. All that are set up go the same way.
     pub(super) transports: Vec<Option<TrackTransport>>,
+    /// What the shell said of the stream's multicast group; kept while a track goes there.
+    pub(super) group: Option<Result<Group, (u16, String)>>,
 }
 
 impl Playback {
     pub(super) fn new(path: String, base: String, described: Described) -> Self {
         let transports = vec![None; described.tracks.len()];
-        Self { path, base, described, transports }
+        Self { path, base, described, transports, group: None }
     }
 
     /// Sets up the track that the request names. An error changes nothing.
-    pub(super) fn setup(&mut self, request: &Request, udp_ports: Option<(u16, u16)>) -> Answer {
+    pub(super) fn setup(&mut self, request: &Request, config: &SessionConfig) -> Answer {
+        let answer = self.set_up(request, config);
+        if !self.transports.contains(&Some(TrackTransport::Multicast)) {
+            self.group = None;
+        }
+        answer
+    }
+
+    /// Whether the answer to a SETUP depends on the stream's multicast group, which is not known.
+    pub(super) fn wants_group(&self, request: &Request, config: &SessionConfig) -> bool {
+        let header = request.headers.get("Transport").filter(|_| config.multicast && self.group.is_none());
+        let (Some(header), Some(track)) = (header, self.track_of(&request.uri)) else { return false };
+        let alternatives = Transport::parse_list(header);
+        let first = alternatives.iter().find(|asked| {
+            asked.protocol == Protocol::Multicast && offers_multicast(config).is_ok()
+                || self.accept(track, asked, config).is_ok()
+        });
+        first.is_some_and(|asked| asked.protocol == Protocol::Multicast)
+    }
+
+    fn set_up(&mut self, request: &Request, config: &SessionConfig) -> Answer {
         let track = self
             .track_of(&request.uri)
             .ok_or_else(|| refusal(404, format!("No track of {} has the URL {}.", self.path, quoted(&request.uri))))?;
         let header = transport(request)?;
         let mut why = refusal(461, format!("Transport {} is not offered here.", quoted(header)));
         for asked in Transport::parse_list(header) {
-            match self.accept(track, &asked, udp_ports) {
+            match self.accept(track, &asked, config) {
                 Ok((transport, answer)) => {
                     self.take(track, transport);
                     return Ok(Response::new(200).with("Transport", answer.to_string()));
@@ -56,7 +79,7 @@ impl Playback {
         &self,
         track: usize,
         asked: &Transport,
-        udp_ports: Option<(u16, u16)>,
+        config: &SessionConfig,
     ) -> Result<(TrackTransport, Transport), Refusal> {
         if asked.mode == Some(Mode::Record) {
             return Err(refusal(
@@ -73,13 +96,25 @@ impl Playback {
                 TrackTransport::Interleaved { rtp, rtcp }
             }
             Protocol::Udp => {
-                answer.server_port = Some(udp_ports.ok_or(refusal(461, "UDP is not offered here, TCP is."))?);
+                answer.server_port = Some(config.udp_ports.ok_or(refusal(461, "UDP is not offered here, TCP is."))?);
                 let ports = asked.client_port.filter(|(rtp, rtcp)| *rtp > 0 && *rtcp > 0);
                 let (client_rtp, client_rtcp) = ports.ok_or(refusal(461, "The transport has no client_port."))?;
                 answer.client_port = ports;
                 TrackTransport::Udp { client_rtp, client_rtcp }
             }
-            Protocol::Multicast => return Err(refusal(461, "Multicast is not offered here.")),
+            Protocol::Multicast => {
+                offers_multicast(config)?;
+                let group = match &self.group {
+                    Some(Ok(group)) => group,
+                    Some(Err((status, text))) => return Err(refusal(*status, text.clone())),
+                    None => return Err(refusal(461, "Multicast is not offered here.")),
+                };
+                answer.destination = Some(group.address.to_string());
+                answer.source = Some(group.source.to_string());
+                answer.port = Some(group.ports(track).ok_or(refusal(461, "There is no port for this track."))?);
+                answer.ttl = Some(group.ttl);
+                TrackTransport::Multicast
+            }
         };
         match self.unlike(transport) {
             Some(other) if self.transports.get(track) == Some(&None) => {
@@ -114,6 +149,18 @@ impl Playback {
         }
     }
 
+    /// TEARDOWN of one track while others are set up; `None`: of the whole stream, or of the last track, which is the same.
+    pub(super) fn end_track(&mut self, uri: &str) -> Option<Answer> {
+        let track = TrackUrl::read(uri).track?;
+        let set_up = self.transports.iter().flatten().count();
+        match self.transports.get_mut(track) {
+            Some(Some(_)) if set_up < 2 => return None,
+            Some(transport @ Some(_)) => *transport = None,
+            _ => return Some(Err(refusal(404, format!("Track {track} of {} is not set up.", self.path)))),
+        }
+        Some(Ok(Response::new(200)))
+    }
+
     pub(super) fn play(&self) -> Play {
         Play { path: self.path.clone(), transports: self.transports.clone() }
     }
@@ -128,5 +175,13 @@ impl Playback {
             })
             .collect();
         Response::new(200).with("Range", Range::Now.to_string()).with("RTP-Info", rtp_info(&infos))
+    }
+}
+
+fn offers_multicast(config: &SessionConfig) -> Result<(), Refusal> {
+    match (config.multicast, config.address_family) {
+        (false, _) => Err(refusal(461, "Multicast is not offered here.")),
+        (true, AddressFamily::V6) => Err(refusal(461, "Multicast is offered to clients that connect over IPv4 only.")),
+        (true, AddressFamily::V4) => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::announce::Announced;
 use super::describe::{Describing, check_accept};
-use super::events::{Event, Publish, SessionConfig};
+use super::events::{Event, Group, Publish, SessionConfig};
 use super::play::Playback;
 use super::{Answer, PUBLIC, refusal};
 use crate::path;
@@ -28,6 +28,8 @@ pub(super) enum State {
     Described(Playback),
     /// To play; at least one track is set up.
     Prepared(Playback),
+    /// SETUP for multicast came and waits for the shell to name the group.
+    Joining(Joining),
     /// PLAY came and waits for the shell's answer.
     StartingPlay {
         playback: Playback,
@@ -42,6 +44,28 @@ pub(super) enum State {
     Closed,
 }
 
+#[derive(Debug)]
+pub(super) struct Joining {
+    playback: Playback,
+    request: Request,
+    pub(super) cseq: u64,
+    paused: bool,
+}
+
+impl Joining {
+    /// Goes on with the group, or with why there is none.
+    pub(super) fn answered(self, group: Result<Group, (u16, String)>, config: &SessionConfig) -> (State, Answer) {
+        let Self { mut playback, request, paused, .. } = self;
+        playback.group = Some(group);
+        let state = match (paused, playback.transports.iter().any(Option::is_some)) {
+            (true, _) => State::Paused(playback),
+            (false, true) => State::Prepared(playback),
+            (false, false) => State::Described(playback),
+        };
+        state.set_up(&request, config)
+    }
+}
+
 impl State {
     /// The state after a request and the answer to it; none if the shell's answer to an event must be awaited.
     pub(super) fn step(
@@ -52,6 +76,9 @@ impl State {
         out: &mut Vec<Event>,
     ) -> (Self, Option<Answer>) {
         let udp_ports = config.udp_ports;
+        if request.method == Method::Setup && self.asks_for_group(&request, config) {
+            return self.join(request, cseq, out);
+        }
         let (state, answer) = match (self, &request.method) {
             (state, Method::Options) => (state, Ok(Response::new(200).with("Public", PUBLIC))),
             (state, Method::GetParameter | Method::SetParameter) => (state, Ok(Response::new(200))),
@@ -91,18 +118,9 @@ impl State {
                 }
                 Err(refusal) => (Self::Init, Err(refusal)),
             },
-            (Self::Described(mut playback), Method::Setup) => match playback.setup(&request, udp_ports) {
-                Ok(response) => (Self::Prepared(playback), Ok(response)),
-                Err(refusal) => (Self::Described(playback), Err(refusal)),
-            },
-            (Self::Prepared(mut playback), Method::Setup) => {
-                let answer = playback.setup(&request, udp_ports);
-                (Self::Prepared(playback), answer)
+            (state @ (Self::Described(_) | Self::Prepared(_) | Self::Paused(_)), Method::Setup) => {
+                state.set_up(&request, config)
             }
-            (Self::Paused(mut playback), Method::Setup) => match playback.setup(&request, udp_ports) {
-                Ok(response) => (Self::Prepared(playback), Ok(response)),
-                Err(refusal) => (Self::Paused(playback), Err(refusal)),
-            },
             (Self::Prepared(playback) | Self::Paused(playback), Method::Play) => {
                 out.push(Event::Play(playback.play()));
                 return (Self::StartingPlay { playback, cseq }, None);
@@ -131,6 +149,56 @@ impl State {
         (state, Some(answer))
     }
 
+    /// SETUP of a track to play.
+    fn set_up(self, request: &Request, config: &SessionConfig) -> (Self, Answer) {
+        match self {
+            Self::Described(mut playback) => match playback.setup(request, config) {
+                Ok(response) => (Self::Prepared(playback), Ok(response)),
+                Err(refusal) => (Self::Described(playback), Err(refusal)),
+            },
+            Self::Prepared(mut playback) => {
+                let answer = playback.setup(request, config);
+                (Self::Prepared(playback), answer)
+            }
+            Self::Paused(mut playback) => match playback.setup(request, config) {
+                Ok(response) => (Self::Prepared(playback), Ok(response)),
+                Err(refusal) => (Self::Paused(playback), Err(refusal)),
+            },
+            state => {
+                let text = format!("SETUP is not possible {}.", state.words());
+                (state, Err(refusal(455, text)))
+            }
+        }
+    }
+
+    fn asks_for_group(&self, request: &Request, config: &SessionConfig) -> bool {
+        let (Self::Described(playback) | Self::Prepared(playback) | Self::Paused(playback)) = self else {
+            return false;
+        };
+        playback.wants_group(request, config)
+    }
+
+    fn join(self, request: Request, cseq: u64, out: &mut Vec<Event>) -> (Self, Option<Answer>) {
+        let paused = matches!(self, Self::Paused(_));
+        match self {
+            Self::Described(playback) | Self::Prepared(playback) | Self::Paused(playback) => {
+                out.push(Event::Group);
+                (Self::Joining(Joining { playback, request, cseq, paused }), None)
+            }
+            state => (state, None),
+        }
+    }
+
+    /// TEARDOWN of one track; `None`: everything ends. While recording it always does: the source has its tracks.
+    pub(super) fn end_track(&mut self, request: &Request) -> Option<Answer> {
+        match self {
+            Self::Prepared(playback) | Self::Playing { playback, .. } | Self::Paused(playback) => {
+                playback.end_track(&request.uri)
+            }
+            _ => None,
+        }
+    }
+
     /// The answer to a DESCRIBE of the stream that is set up to be played: what was said before.
     fn describe_again(&self, request: &Request, config: &SessionConfig) -> Option<Answer> {
         let (Self::Prepared(playback) | Self::Playing { playback, .. } | Self::Paused(playback)) = self else {
@@ -150,6 +218,7 @@ impl State {
             Self::Recording(_) => "while recording",
             Self::Describing(_) => "while DESCRIBE waits for its answer",
             Self::Described(_) => "between DESCRIBE and SETUP",
+            Self::Joining(_) => "while SETUP waits for its answer",
             Self::Prepared(_) => "between SETUP and PLAY",
             Self::StartingPlay { .. } => "while PLAY waits for its answer",
             Self::Playing { .. } => "while playing",
@@ -163,6 +232,7 @@ impl State {
         match self {
             Self::Init | Self::Announced(_) | Self::Describing(_) | Self::Described(_) | Self::Closed => false,
             Self::Ready(_) | Self::Starting { .. } | Self::Recording(_) => true,
+            Self::Joining(joining) => joining.playback.transports.iter().any(Option::is_some),
             Self::Prepared(_) | Self::StartingPlay { .. } | Self::Playing { .. } | Self::Paused(_) => true,
         }
     }
@@ -171,6 +241,7 @@ impl State {
         match self {
             Self::Described(playback)
             | Self::Prepared(playback)
+            | Self::Joining(Joining { playback, .. })
             | Self::StartingPlay { playback, .. }
             | Self::Playing { playback, .. }
             | Self::Paused(playback) => Some(playback),

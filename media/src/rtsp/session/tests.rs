@@ -1,4 +1,5 @@
 mod describe;
+mod multicast;
 mod play;
 mod publish;
 
@@ -27,6 +28,7 @@ fn session(udp_ports: Option<(u16, u16)>) -> Session {
         timeout: Duration::from_secs(60),
         server_name: "ipchub/test".into(),
         udp_ports,
+        multicast: false,
         address_family: AddressFamily::V4,
     })
 }

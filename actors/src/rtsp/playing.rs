@@ -231,7 +231,7 @@ impl Handler<RtpChunk> for RtspSession {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        if self.sending().is_some_and(|(.., playing)| playing.consumer.id == chunk.consumer) {
+        if self.sending().is_some_and(|(_, _, playing, _)| playing.consumer.id == chunk.consumer) {
             self.send_chunk(&chunk, ctx);
         }
     }

@@ -1,75 +1,106 @@
 //! GStreamer as a player and as a publisher.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::hub::Hub;
 use super::process::Process;
+use super::temporary;
 
 /// Plays until it has so many decoded buffers of one track.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// Pictures to decode; `None`: the stream has no video.
     pub pictures: Option<u32>,
-    /// Buffers of sound to decode; `None`: the stream has no audio.
+    /// Buffers of sound to decode, 20 ms each; `None`: the stream has no audio.
     pub sounds: Option<u32>,
 }
 
+/// A player, and where it writes the packets of each track.
+pub struct Player {
+    pub process: Process,
+    files: [PathBuf; 2],
+}
+
+const KINDS: [&str; 2] = ["video", "audio"];
+
 /// Plays a stream; `protocols` as `rtspsrc` has them, empty for its default.
-pub fn play(hub: &Hub, path: &str, protocols: &str, wanted: Wanted) -> Process {
+pub fn play(hub: &Hub, path: &str, protocols: &str, wanted: Wanted) -> Player {
+    let name = format!("gstreamer_{}{}_{protocols}", hub.address().port(), path.replace('/', "_"));
+    let files = KINDS.map(|kind| temporary(&format!("{name}_{kind}.rtp")));
     let mut command = Command::new("gst-launch-1.0");
     command.env("LC_ALL", "C").args(["-v", "rtspsrc", "name=source"]);
     command.arg(format!("location={}", hub.url("rtsp", path)));
     if !protocols.is_empty() {
         command.arg(format!("protocols={protocols}"));
     }
-    // Times as the packets have them, not as they arrive on a busy machine.
-    command.arg("buffer-mode=none");
-    for (media, count) in [("video", wanted.pictures), ("audio", wanted.sounds)] {
+    for ((kind, count), file) in KINDS.into_iter().zip([wanted.pictures, wanted.sounds]).zip(&files) {
         let Some(count) = count else { continue };
-        command.args(["source.", "!", &format!("application/x-rtp,media={media}")]);
-        command.args(["!", "identity", "silent=false", &format!("name={media}-packets")]);
-        command.args(["!", "decodebin", "!", "identity", &format!("eos-after={count}")]);
-        command.args(["!", "fakesink", "silent=false", "sync=false", &format!("name={media}-decoded")]);
+        // Sound in buffers of 20 ms, whatever its packets have.
+        let even = if kind == "audio" { "audioconvert ! audiobuffersplit output-buffer-duration=1/50 !" } else { "" };
+        // What comes out of the jitter buffer, as RFC 4571 frames it, and decoded.
+        let pipeline = format!(
+            "source. ! application/x-rtp,media={kind} ! tee name={kind} \
+             {kind}. ! queue ! rtpstreampay ! filesink buffer-mode=unbuffered location={} \
+             {kind}. ! queue ! decodebin ! {even} identity eos-after={count} ! fakesink sync=false name={kind}-decoded",
+            file.display()
+        );
+        command.args(pipeline.split_whitespace());
     }
-    Process::start(command)
+    Player { process: Process::start(command), files }
 }
 
 /// What a player has seen of a track.
 #[derive(Debug)]
 pub struct Seen {
     pub packets: usize,
-    /// Packets before which one is missing; the first has none before it.
+    /// Packets that are followed by another than the next.
     pub gaps: usize,
-    /// When each decoded buffer is shown, in seconds.
-    pub times: Vec<f64>,
+    /// Packets that end a picture, or begin a talk spurt.
+    pub marked: usize,
     /// `640x360`; empty for sound.
     pub size: String,
 }
 
-/// Reads what [`play`] has written about `video` or `audio`.
-pub fn seen(lines: &[String], media: &str) -> Seen {
-    let buffers = |element: &str| {
-        let name = format!(":{media}-{element}: last-message = chain");
-        lines.iter().filter(move |line| line.contains(&name))
-    };
-    let field = |line: &str, name: &str| {
-        let value = line.split_once(name)?.1;
-        Some(value[..value.find([',', ')', ' ']).unwrap_or(value.len())].to_owned())
-    };
-    let discontinuous = |line: &&String| line.split_once("flags: ").is_some_and(|(_, flags)| flags.contains("discont"));
-    let caps = lines.iter().find(|line| line.contains(&format!("{media}-decoded.GstPad:sink: caps = video")));
-    let size = caps.and_then(|caps| Some(format!("{}x{}", field(caps, "width=(int)")?, field(caps, "height=(int)")?)));
-    Seen {
-        packets: buffers("packets").count(),
-        gaps: buffers("packets").skip(1).filter(discontinuous).count(),
-        times: buffers("decoded").filter_map(|line| seconds(&field(line, "pts: ")?)).collect(),
-        size: size.unwrap_or_default(),
+impl Player {
+    /// What it has seen of the video (0) or the audio (1).
+    pub fn seen(&self, kind: usize) -> Seen {
+        let bytes = std::fs::read(&self.files[kind]).expect("GStreamer wrote its packets");
+        let mut rest = &bytes[..];
+        let mut packets = Vec::new();
+        // The last packet may be cut off by the end.
+        while let Some((head, after)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*head));
+            let Some((packet, after)) = after.split_at_checked(length) else { break };
+            packets.push((u16::from_be_bytes([packet[2], packet[3]]), packet[1] >> 7 == 1));
+            rest = after;
+        }
+        let lines = self.process.lines();
+        let number = |text: &str, name: &str| {
+            let digits = text.split_once(name)?.1;
+            Some(digits.split(|c: char| !c.is_ascii_digit()).next()?.to_owned())
+        };
+        let name = format!("{}-decoded.GstPad:sink: caps = video", KINDS[kind]);
+        let size = lines
+            .iter()
+            .find(|line| line.contains(&name))
+            .and_then(|caps| Some(format!("{}x{}", number(caps, "width=(int)")?, number(caps, "height=(int)")?)));
+        Seen {
+            packets: packets.len(),
+            gaps: packets.windows(2).filter(|pair| pair[1].0 != pair[0].0.wrapping_add(1)).count(),
+            marked: packets.iter().filter(|packet| packet.1).count(),
+            size: size.unwrap_or_default(),
+        }
     }
 }
 
-/// `h:mm:ss.fraction`
-fn seconds(time: &str) -> Option<f64> {
-    time.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+impl Drop for Player {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // One of a track that is not played is not there.
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// Publishes H.264, 320x180 at 25 pictures a second, and Opus.

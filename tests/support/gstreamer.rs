@@ -10,6 +10,8 @@ use super::temporary;
 /// Plays until it has so many decoded buffers of one track.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
+    /// Width and height of the pictures; others are an error.
+    pub size: (u32, u32),
     /// Pictures to decode; `None`: the stream has no video.
     pub pictures: Option<u32>,
     /// Buffers of sound to decode, 20 ms each; `None`: the stream has no audio.
@@ -29,7 +31,7 @@ pub fn play(hub: &Hub, path: &str, protocols: &str, wanted: Wanted) -> Player {
     let name = format!("gstreamer_{}{}_{protocols}", hub.address().port(), path.replace('/', "_"));
     let files = KINDS.map(|kind| temporary(&format!("{name}_{kind}.rtp")));
     let mut command = Command::new("gst-launch-1.0");
-    command.env("LC_ALL", "C").args(["-v", "rtspsrc", "name=source"]);
+    command.env("LC_ALL", "C").args(["-q", "rtspsrc", "name=source"]);
     command.arg(format!("location={}", hub.url("rtsp", path)));
     if !protocols.is_empty() {
         command.arg(format!("protocols={protocols}"));
@@ -37,12 +39,15 @@ pub fn play(hub: &Hub, path: &str, protocols: &str, wanted: Wanted) -> Player {
     for ((kind, count), file) in KINDS.into_iter().zip([wanted.pictures, wanted.sounds]).zip(&files) {
         let Some(count) = count else { continue };
         // Sound in buffers of 20 ms, whatever its packets have.
-        let even = if kind == "audio" { "audioconvert ! audiobuffersplit output-buffer-duration=1/50 !" } else { "" };
+        let decoded = match kind {
+            "audio" => "audioconvert ! audiobuffersplit output-buffer-duration=1/50".to_owned(),
+            _ => format!("video/x-raw,width={},height={}", wanted.size.0, wanted.size.1),
+        };
         // What comes out of the jitter buffer, as RFC 4571 frames it, and decoded.
         let pipeline = format!(
             "source. ! application/x-rtp,media={kind} ! tee name={kind} \
              {kind}. ! queue ! rtpstreampay ! filesink buffer-mode=unbuffered location={} \
-             {kind}. ! queue ! decodebin ! {even} identity eos-after={count} ! fakesink sync=false name={kind}-decoded",
+             {kind}. ! queue ! decodebin ! {decoded} ! identity eos-after={count} ! fakesink sync=false",
             file.display()
         );
         command.args(pipeline.split_whitespace());
@@ -58,8 +63,6 @@ pub struct Seen {
     pub gaps: usize,
     /// Packets that end a picture, or begin a talk spurt.
     pub marked: usize,
-    /// `640x360`; empty for sound.
-    pub size: String,
 }
 
 impl Player {
@@ -75,21 +78,10 @@ impl Player {
             packets.push((u16::from_be_bytes([packet[2], packet[3]]), packet[1] >> 7 == 1));
             rest = after;
         }
-        let lines = self.process.lines();
-        let number = |text: &str, name: &str| {
-            let digits = text.split_once(name)?.1;
-            Some(digits.split(|c: char| !c.is_ascii_digit()).next()?.to_owned())
-        };
-        let name = format!("{}-decoded.GstPad:sink: caps = video", KINDS[kind]);
-        let size = lines
-            .iter()
-            .find(|line| line.contains(&name))
-            .and_then(|caps| Some(format!("{}x{}", number(caps, "width=(int)")?, number(caps, "height=(int)")?)));
         Seen {
             packets: packets.len(),
             gaps: packets.windows(2).filter(|pair| pair[1].0 != pair[0].0.wrapping_add(1)).count(),
             marked: packets.iter().filter(|packet| packet.1).count(),
-            size: size.unwrap_or_default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 # Everything that people and CI do here. `make test` is what CI runs.
 
-.PHONY: demo setup lint test bench fuzz
+.PHONY: demo setup lint test bench microbench fuzz
 
 # Seconds that `make fuzz` sends broken input to a running hub.
 FUZZ_SECONDS ?= 60
@@ -21,7 +21,13 @@ test: setup lint
 	cargo test --workspace
 	if [ -x tests/browser/run.sh ]; then tests/browser/run.sh; fi
 
+# What viewers and publishers cost the hub, beside a bare loop of the same bytes: about ten minutes on two quiet cores.
 bench:
+	cargo build --release -p ipchub -p hub-load
+	ulimit -n $$(ulimit -Hn) && target/release/hub-load standard --out benches/RESULTS.md
+
+# What a frame costs before it reaches a socket.
+microbench:
 	cargo bench
 
 # The mutation tests of the wire formats, then a hub that is fed broken sessions for FUZZ_SECONDS.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ipchub_actors::route_table::Routes;
 use ipchub_media::flv::{Muxer, Options};
 use ipchub_media::path::canonical;
 use ipchub_media::rtp::Packet;
@@ -134,5 +135,42 @@ fn times(c: &mut Criterion) {
     c.bench_function("canonical path", |b| b.iter(|| canonical(black_box("/Building%201//Room/../Door.main"))));
 }
 
-criterion_group!(benches, media, times);
+const SETUP: &[u8] =
+    b"SETUP rtsp://hub.example:1554/room/door/streamid=0 RTSP/1.0\r\nCSeq: 3\r\nUser-Agent: Lavf61.7.100\r\n\
+    Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 0123456789abcdef\r\n\r\n";
+const ROUTES: usize = 10_000;
+
+/// Half of the routes are for one path, half for a folder.
+fn routes() -> Routes {
+    let route = |i: usize| {
+        let end = if i.is_multiple_of(2) { "" } else { "/" };
+        format!(r#"{{"pattern":"/site{}/room{i}{end}","url":"rtsp://10.0.0.1/cam{i}"}}"#, i % 100)
+    };
+    let text = format!("[{}]", (0..ROUTES).map(route).collect::<Vec<_>>().join(","));
+    Routes::parse(&text, std::path::Path::new("routetable.json")).expect("valid")
+}
+
+fn control(c: &mut Criterion) {
+    c.bench_function("read a SETUP", |b| {
+        b.iter_batched(
+            || BytesMut::from(SETUP),
+            |mut buffer| Parser::default().next(&mut buffer),
+            BatchSize::SmallInput,
+        );
+    });
+    let routes = routes();
+    assert_eq!(routes.len(), ROUTES);
+    let mut group = c.benchmark_group("route among 10,000");
+    for (name, path, found) in [
+        ("of one path", "/site42/room4242", true),
+        ("of a folder", "/site43/room4243/a/b/door", true),
+        ("none", "/site42/nowhere/a/b/door", false),
+    ] {
+        assert_eq!(routes.find(path, path).is_some(), found, "{path}");
+        group.bench_function(name, |b| b.iter(|| black_box(routes.find(black_box(path), path)).is_some()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, media, times, control);
 criterion_main!(benches);

@@ -20,9 +20,12 @@ pub struct Arguments {
     /// RTP over UDP: an even port; 0: any, -1: none
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     pub udp_port: Option<i32>,
-    /// Folder of routetable.json
+    /// Folder of users.json and routetable.json
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<String>,
+    /// Streams ask for a login and for rights
+    #[arg(long)]
+    pub auth: bool,
     /// What is logged: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
@@ -49,6 +52,9 @@ impl Arguments {
         }
         if let Some(log) = &self.log {
             layers.set("log", log.clone().into());
+        }
+        if self.auth {
+            layers.set("auth", true.into());
         }
         if self.demo {
             layers.set("demo", true.into());

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use ipchub_actors::Settings;
+use ipchub_actors::store::Provider;
+use ipchub_actors::{Settings, accounts};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -37,10 +38,22 @@ pub struct Config {
     pub log: String,
     pub demo: bool,
     pub data_dir: String,
+    pub auth: bool,
+    pub auth_secret: String,
+    pub users: Kept,
+    pub routes: Kept,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub rtsp: Rtsp,
     pub pull: Pull,
+}
+
+/// Where users or routes are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Kept {
+    pub provider: String,
 }
 
 /// Seconds.
@@ -87,11 +100,21 @@ impl Default for Config {
             log: "info".into(),
             demo: false,
             data_dir: "./data".into(),
+            auth: false,
+            auth_secret: String::new(),
+            users: Kept::default(),
+            routes: Kept::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             rtsp: Rtsp::default(),
             pull: Pull::default(),
         }
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { provider: "json".into() }
     }
 }
 
@@ -147,6 +170,11 @@ fn wrong(key: &str, value: impl ToString, problem: impl Into<String>) -> Wrong {
     Wrong { key: key.into(), value: value.to_string(), problem: problem.into() }
 }
 
+fn provider(key: &str, table: &Kept) -> Result<Provider, Wrong> {
+    let name = &table.provider;
+    Provider::named(name).ok_or_else(|| wrong(key, format!("{name:?}"), "it is neither \"json\" nor \"memory\""))
+}
+
 impl Config {
     /// What the actors are given.
     pub fn settings(&self) -> Result<Settings, Wrong> {
@@ -176,6 +204,27 @@ impl Config {
         })
     }
 
+    /// Where users, tokens and rights come from.
+    pub fn accounts(&self) -> Result<accounts::Config, Wrong> {
+        let secret = self.auth_secret.trim();
+        if !secret.is_empty() && secret.len() < accounts::MIN_SECRET {
+            // Its value is nobody's business.
+            let problem = format!("it must have {} characters or more", accounts::MIN_SECRET);
+            return Err(wrong("auth_secret", "***", problem));
+        }
+        Ok(accounts::Config {
+            folder: self.data_dir.clone().into(),
+            provider: provider("users.provider", &self.users)?,
+            auth_secret: secret.to_owned(),
+            auth: self.auth,
+        })
+    }
+
+    /// Where routes are kept.
+    pub fn routes_provider(&self) -> Result<Provider, Wrong> {
+        provider("routes.provider", &self.routes)
+    }
+
     /// The addresses that `listen` names, the preferred one first.
     pub fn addresses(&self) -> Result<Vec<SocketAddr>, Wrong> {
         let listen = self.listen.trim();
@@ -194,6 +243,8 @@ impl Config {
     fn check(&self) -> Result<(), Wrong> {
         self.settings()?;
         self.addresses()?;
+        self.accounts()?;
+        self.routes_provider()?;
         if !crate::log::is_filter(&self.log) {
             return Err(wrong("log", format!("{:?}", self.log), "it is no level and no filter"));
         }

@@ -17,11 +17,14 @@ use ::log::{info, warn};
 use actix::prelude::*;
 use actix_server::ServerHandle;
 use anyhow::{Context as _, Result};
+use ipchub_actors::accounts::{self, Accounts, Gate};
 use ipchub_actors::demo::DemoPublisher;
+use ipchub_actors::hub::Tables;
 use ipchub_actors::messages::{GetRuntime, Shutdown};
 use ipchub_actors::meter::Stats;
-use ipchub_actors::route_table::{RouteTable, Routes};
+use ipchub_actors::route_table::{self, RouteTable, Routes};
 use ipchub_actors::rtsp::udp::UdpPorts;
+use ipchub_actors::store::Kept;
 use ipchub_actors::supervisor::{Join, Supervisor};
 use ipchub_actors::{Hub, Settings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,8 +47,16 @@ pub struct Running {
 }
 
 /// The routes of the data folder.
-pub fn routes(config: &Config) -> Result<Routes> {
-    Routes::read(Path::new(&config.data_dir)).context("reading the routes")
+fn routes(config: &Config) -> Result<Kept<Routes>> {
+    let file = Path::new(&config.data_dir).join(route_table::FILE);
+    Kept::open(config.routes_provider()?.store(file)).context("reading the routes")
+}
+
+/// Reads everything that a start would read, and changes nothing.
+pub fn check(config: &Config) -> Result<()> {
+    routes(config)?;
+    accounts::open(&config.accounts()?).context("reading the users")?;
+    Ok(())
 }
 
 impl Running {
@@ -53,6 +64,7 @@ impl Running {
     pub async fn start(config: &Config) -> Result<Self> {
         let settings: Arc<Settings> = Arc::new(config.settings()?);
         let routes = routes(config)?;
+        let gate = Arc::new(Gate::open(&config.accounts()?).context("reading the users")?);
         let stats = Arc::new(Stats::default());
         let udp = match u16::try_from(config.rtsp.udp_port) {
             Err(_) => None,
@@ -66,9 +78,10 @@ impl Running {
         let listener = listener::bind(config)?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::default().start();
-        let count = routes.len();
-        let table = RouteTable::new(routes).start();
-        let hub = Hub::new(settings, Arc::clone(&stats), supervisor, table, udp.clone());
+        let count = routes.current().len();
+        let accounts = Accounts::new(Arc::clone(&gate)).start();
+        let tables = Tables { routes: RouteTable::new(routes).start(), accounts, gate };
+        let hub = Hub::new(settings, Arc::clone(&stats), supervisor, tables, udp.clone());
         hub.supervisor.do_send(Join(hub.clone()));
         hub.routes.do_send(Join(hub.clone()));
         if let Some(udp) = &udp {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check {
-        if let Err(error) = ipchub::routes(&config) {
+        if let Err(error) = ipchub::check(&config) {
             eprintln!("ipchub: {error:#}");
             return ExitCode::from(2);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const MAX_LINES: usize = 500;
-const CRATES: [&str; 3] = ["media", "actors", "web"];
+const CRATES: [&str; 4] = ["media", "actors", "web", "benches/load"];
 /// No file of ours is in these.
 const FOREIGN: [&str; 5] = ["target", "node_modules", ".git", "data", "out"];
 

@@ -28,7 +28,7 @@ fn told_apart_at_every_split() {
         ("OPTIONS / HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n", http),
         ("OPTIONS * HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n", http),
         ("GET /api/v1/server HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n", "HTTP/1.1 200"),
-        ("DELETE /api/v1/streams/x HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n", "HTTP/1.1 200"),
+        ("DELETE /api/v1/streams/x HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n", "HTTP/1.1 401"),
     ];
     cases.push(("GET_PARAMETER rtsp://hub/x RTSP/1.0\r\nCSeq: 5\r\n\r\n", rtsp));
     for (request, answer) in cases {

@@ -33,6 +33,8 @@ fn the_first_viewer_starts_it_and_it_closes_when_nobody_watches() {
     viewer.wait_pictures(SOON, 60);
     let stream = hub.stream("/door").expect("it is live");
     assert_eq!((stream.number("video/width"), stream.text("audio/codec")), (640.0, "AAC"));
+    assert!(stream.number("reception/received") > 60.0, "each picture has a packet or more");
+    assert_eq!(stream.number("reception/lost"), 0.0);
     let live = route(&hub, "/door");
     assert_eq!((live.text("status/state"), live.number("status/retries")), ("live", 0.0));
     assert!(live.number("status/bytes") > 10_000.0);
@@ -165,7 +167,7 @@ fn a_wrong_password_is_told_and_not_tried_again_and_again() {
     let told = route(&hub, "/wrong");
     assert_eq!(told.text("status/state"), "waiting");
     assert!(told.text("status/error").contains("401"), "{told:?}");
-    assert_eq!(told.text("url"), camera.url("admin:***@", "/live"));
+    assert_eq!(told.text("url"), camera.url("admin:nope@", "/live"));
     assert_eq!((camera.connections(), camera.refused()), (2, 2), "one for each route");
     assert_eq!(http::get(hub.address(), "/streams/none.flv").status, 502);
     assert!(hub.log().iter().all(|line| !line.contains("nope")));

@@ -113,7 +113,7 @@ fn the_picture_comes_at_once_and_the_numbers_fit() {
 
 #[test]
 fn the_description_is_the_hubs_own() {
-    let hub = Hub::start(&[], &[]);
+    let hub = Hub::start(&[("IPCHUB_RTSP_MULTICAST", "false")], &[]);
     // The camera's SDP has no parameter sets: they are only in its stream.
     let _camera = Camera::publish(&hub, "/cam", 200);
     let mut rtsp = Rtsp::connect(&hub, "/CAM?token=x");

@@ -55,6 +55,11 @@ impl Link {
         self.kill.fired.load(Ordering::Acquire).then(|| self.kill.reason.get().map_or("", String::as_str))
     }
 
+    /// Whether nobody between can read it.
+    pub fn is_tls(&self) -> bool {
+        false
+    }
+
     /// Counts bytes that went to the peer beside the connection: datagrams.
     pub fn sent_elsewhere(&self, bytes: usize) {
         self.meter.sent(bytes);

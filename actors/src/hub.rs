@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::Addr;
 
+use crate::accounts::{Accounts, Gate};
 use crate::meter::Stats;
 use crate::route_table::RouteTable;
 use crate::rtsp::multicast::groups::{Groups, Range};
@@ -83,6 +84,10 @@ pub struct Hub {
     pub supervisor: Addr<Supervisor>,
     /// The routes.
     pub routes: Addr<RouteTable>,
+    /// The users.
+    pub accounts: Addr<Accounts>,
+    /// Who may do what.
+    pub gate: Arc<Gate>,
     /// The UDP ports for RTP and RTCP, if they are open.
     pub udp: Option<Arc<UdpPorts>>,
     /// The multicast groups, if they are on.
@@ -90,6 +95,17 @@ pub struct Hub {
     /// When the hub started.
     pub started: Started,
     ids: Arc<Ids>,
+}
+
+/// What the data folder holds.
+#[derive(Debug)]
+pub struct Tables {
+    /// The routes.
+    pub routes: Addr<RouteTable>,
+    /// The users.
+    pub accounts: Addr<Accounts>,
+    /// Who may do what.
+    pub gate: Arc<Gate>,
 }
 
 /// A moment by both clocks.
@@ -115,16 +131,18 @@ struct Ids {
 }
 
 impl Hub {
-    /// A hub of that supervisor and those routes. The UDP ports are opened before, the listener after.
+    /// A hub of that supervisor and those tables. The UDP ports are opened before, the listener after.
     pub fn new(
         settings: Arc<Settings>,
         stats: Arc<Stats>,
         supervisor: Addr<Supervisor>,
-        routes: Addr<RouteTable>,
+        tables: Tables,
         udp: Option<Arc<UdpPorts>>,
     ) -> Self {
+        let Tables { routes, accounts, gate } = tables;
         let multicast = settings.multicast.clone().map(|range| Arc::new(Groups::new(range)));
-        Self { multicast, settings, stats, supervisor, routes, udp, started: Started::now(), ids: Arc::default() }
+        let (started, ids) = (Started::now(), Arc::default());
+        Self { multicast, settings, stats, supervisor, routes, accounts, gate, udp, started, ids }
     }
 
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipchub_media::Codec;
+use ipchub_media::rtp::receiver::Receiver;
 
 use crate::connection::Link;
 use crate::hub::Started;
@@ -87,6 +88,21 @@ pub struct Reception {
     pub ignored: u64,
     /// That of the worst track.
     pub jitter: Duration,
+}
+
+impl Reception {
+    /// Of all tracks of a publisher.
+    pub(crate) fn of<'a>(tracks: impl Iterator<Item = &'a Receiver>) -> Self {
+        tracks.fold(Self::default(), |sum, track| {
+            let totals = track.totals();
+            Self {
+                received: sum.received + totals.received,
+                lost: sum.lost + totals.lost,
+                ignored: sum.ignored + totals.ignored,
+                jitter: sum.jitter.max(track.jitter()),
+            }
+        })
+    }
 }
 
 impl Consumer {

@@ -7,12 +7,14 @@
 //! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`], [`messages::SubscribeRtp`] |
 //! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, [`rtp_lane::RtpChunk`] when it plays, stop |
 //! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
+//! | [`accounts::Accounts`] | process | the users, ended tokens | logins, changes of users |
 //! | [`route_table::RouteTable`] | process | the routes, which of them are pulled | [`messages::Open`], listing, shutdown |
 //! | [`pull::PullRoute`] | pulled path | the connection to its camera, back-off, idle timer | its camera, who waits for it, stop |
 //! | [`demo::DemoPublisher`] | process, with `--demo` | the clip | its clock |
 //!
 //! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
 
+pub mod accounts;
 pub mod connection;
 pub mod demo;
 pub mod hub;
@@ -20,11 +22,13 @@ pub mod info;
 pub mod lane;
 pub mod messages;
 pub mod meter;
+mod on_wake;
 pub mod pull;
 pub mod route_table;
 pub mod rtp_lane;
 pub mod rtsp;
 pub mod source;
+pub mod store;
 pub mod supervisor;
 pub mod trouble;
 pub mod viewer;

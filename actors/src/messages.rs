@@ -1,5 +1,6 @@
 //! Every message that crosses actors.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,15 @@ use ipchub_media::flv::Options;
 use ipchub_media::rtp::receiver::Received;
 use ipchub_media::rtp::rtcp::SenderReport;
 
+use crate::accounts::tokens::Pair;
+use crate::accounts::{Refusal, UserChangeError};
 use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
 use crate::pull::status::Snapshot;
+use crate::route_table::Route;
 use crate::rtp_lane::{RtpChunk, RtpStart};
 use crate::source::Source;
+use crate::store::StoreError;
 
 /// To the supervisor: the source at a path, made on the asking thread if there is none. For publishers.
 #[derive(Debug)]
@@ -80,6 +85,54 @@ pub enum OpenError {
     Again,
 }
 
+/// To the accounts: a user's login, answered by a pair of tokens.
+#[derive(Message)]
+#[rtype(result = "Result<Pair, Refusal>")]
+pub struct LogIn {
+    /// In any case.
+    pub username: String,
+    /// As it was typed.
+    pub password: String,
+    /// Of the client.
+    pub address: IpAddr,
+    /// It is the client's own address, not that of a proxy.
+    pub direct: bool,
+}
+
+/// To the accounts: a new pair of tokens for a refresh token, which is used up by it.
+#[derive(Message)]
+#[rtype(result = "Result<Pair, Refusal>")]
+pub struct Refresh {
+    /// The refresh token.
+    pub token: String,
+}
+
+/// To the accounts: create a user, or give it these rights. Answered when it is kept.
+#[derive(Message)]
+#[rtype(result = "Result<(), UserChangeError>")]
+pub struct PutUser {
+    /// In any case.
+    pub name: String,
+    /// Of a new user, or with `update_password`.
+    pub password: Option<String>,
+    /// Also of a user that exists: its tokens are over then.
+    pub update_password: bool,
+    /// May do everything in REST.
+    pub admin: bool,
+    /// Masks of where it may push to.
+    pub push: String,
+    /// Masks of what it may watch.
+    pub pull: String,
+}
+
+/// To the accounts: delete a user; its tokens are over, its connections go on. False if there is none of that name.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, UserChangeError>")]
+pub struct DeleteUser {
+    /// In any case.
+    pub name: String,
+}
+
 /// To the route table: routes after a pattern, at most `limit`, and how many there are in all.
 #[derive(Debug, Message)]
 #[rtype(result = "RouteList")]
@@ -91,7 +144,7 @@ pub struct ListRoutes {
 }
 
 /// Answer to [`ListRoutes`].
-#[derive(Debug, MessageResponse)]
+#[derive(MessageResponse)]
 pub struct RouteList {
     /// Of all routes.
     pub total: usize,
@@ -107,12 +160,25 @@ pub struct FindRoute {
     pub pattern: String,
 }
 
-/// A route as people see it.
-#[derive(Debug, Clone)]
+/// To the route table: add a route, or change the one of its pattern. Answered when it is kept; it counts at once.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct PutRoute(pub Route);
+
+/// To the route table: delete a route; what is live goes on. False if there is none of that pattern.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, StoreError>")]
+pub struct DeleteRoute {
+    /// Canonical.
+    pub pattern: String,
+}
+
+/// A route as administrators see it.
+#[derive(Clone)]
 pub struct RouteInfo {
     /// Canonical.
     pub pattern: String,
-    /// With `***` for a password.
+    /// With its password: for administrators.
     pub url: String,
     /// Connected from the hub's start on.
     pub keepalive: bool,

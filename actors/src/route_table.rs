@@ -1,19 +1,18 @@
-//! The routes: which paths are pulled from where. They are read once, from `routetable.json` in the data folder:
+//! The routes: which paths are pulled from where. They are kept in `routetable.json` in the data folder:
 //! `[{"pattern": "/hr/", "url": "rtsp://user:password@host/path", "keepalive": true}]`, as the original wrote it.
 //!
 //! A pattern is a path, or ends in `/` and stands for every path below it; `/` is for all that nothing else matches.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
 
 use ipchub_media::path::canonical;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::pull::target::{Target, UrlError};
+use crate::store::{self, Document};
 
 mod actor;
 
@@ -21,24 +20,6 @@ pub use actor::RouteTable;
 
 /// Its name in the data folder.
 pub const FILE: &str = "routetable.json";
-/// Bytes of the file at most: a route takes about a hundred, and there are at most some thousands.
-const MAX_FILE: u64 = 16 << 20;
-
-/// Why the routes cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum RouteTableError {
-    #[error("{}: {source}", file.display())]
-    Io { file: PathBuf, source: io::Error },
-    /// With line and column.
-    #[error("{}: {source}", file.display())]
-    Json { file: PathBuf, source: serde_json::Error },
-    #[error("{}: {len} bytes, expected at most {MAX_FILE}", file.display())]
-    TooLarge { file: PathBuf, len: u64 },
-    #[error("{}: the pattern {pattern} is there twice", file.display())]
-    Twice { file: PathBuf, pattern: String },
-}
-
 /// One route.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Entry")]
@@ -65,11 +46,11 @@ impl fmt::Debug for Route {
 }
 
 /// A route as the file has it.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Entry {
     pattern: String,
     url: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     keepalive: bool,
     #[serde(flatten)]
     other: Map<String, Value>,
@@ -100,6 +81,16 @@ impl TryFrom<Entry> for Route {
 }
 
 impl Route {
+    /// A route as somebody asks for it.
+    pub fn new(pattern: String, url: String, keepalive: bool) -> Result<Self, RouteError> {
+        Entry { pattern, url, keepalive, other: Map::new() }.try_into()
+    }
+
+    /// As it stands in the file, with its password: for administrators.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Whether it stands for all paths below its pattern.
     pub fn is_directory(&self) -> bool {
         self.pattern.ends_with('/')
@@ -137,36 +128,17 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Reads the file in that folder. Without one there are no routes.
-    pub fn read(folder: &Path) -> Result<Self, RouteTableError> {
-        let file = folder.join(FILE);
-        let io = |source| RouteTableError::Io { file: file.clone(), source };
-        match std::fs::metadata(&file) {
-            Ok(data) if data.len() > MAX_FILE => return Err(RouteTableError::TooLarge { file, len: data.len() }),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(io(error)),
+    /// Adds a route, or puts it in the place of the one of its pattern, whose unknown fields it keeps.
+    pub fn put(&mut self, mut route: Route) {
+        if let Some(old) = self.routes.get(&route.pattern) {
+            route.other.clone_from(&old.other);
         }
-        let text = std::fs::read_to_string(&file).map_err(io)?;
-        Self::parse(&text, &file)
+        self.routes.insert(route.pattern.clone(), route);
     }
 
-    /// Reads the text of a file of that name.
-    pub fn parse(text: &str, file: &Path) -> Result<Self, RouteTableError> {
-        let text = text.trim_start_matches('\u{feff}');
-        if text.trim().is_empty() {
-            return Ok(Self::default());
-        }
-        let list: Vec<Route> =
-            serde_json::from_str(text).map_err(|source| RouteTableError::Json { file: file.to_owned(), source })?;
-        let mut routes = BTreeMap::new();
-        for route in list {
-            let pattern = route.pattern.clone();
-            if routes.insert(pattern.clone(), route).is_some() {
-                return Err(RouteTableError::Twice { file: file.to_owned(), pattern });
-            }
-        }
-        Ok(Self { routes })
+    /// Takes the route of a pattern out.
+    pub fn remove(&mut self, pattern: &str) -> Option<Route> {
+        self.routes.remove(pattern)
     }
 
     /// The route for a canonical path: the exact one, else the longest directory. A path that ends in `/` has none. `cased`
@@ -198,6 +170,40 @@ impl Routes {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()
+    }
+}
+
+impl Document for Routes {
+    fn parse(text: &str) -> Result<Self, String> {
+        let list: Vec<Route> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut routes = BTreeMap::new();
+        for route in list {
+            let pattern = route.pattern.clone();
+            if routes.insert(pattern.clone(), route).is_some() {
+                return Err(format!("the pattern {pattern} is there twice"));
+            }
+        }
+        Ok(Self { routes })
+    }
+
+    fn absent() -> Self {
+        Self::default()
+    }
+
+    fn text(&self) -> String {
+        let entries: Vec<_> = self.routes.values().map(Entry::from).collect();
+        store::json(&entries)
+    }
+}
+
+impl From<&Route> for Entry {
+    fn from(route: &Route) -> Self {
+        Self {
+            pattern: route.pattern.clone(),
+            url: route.url.clone(),
+            keepalive: route.keepalive,
+            other: route.other.clone(),
+        }
     }
 }
 

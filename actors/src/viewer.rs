@@ -21,6 +21,7 @@ use crate::info::{Consumer, PacketType, Registered};
 use crate::lane::Chunk;
 use crate::messages::{EndViewing, Found, Subscribe, Unsubscribe};
 use crate::meter::Active;
+use crate::on_wake::OnWake;
 
 /// The longest [`Framing::head`].
 pub const MAX_HEAD: usize = 20;
@@ -179,7 +180,7 @@ impl<F: Framing> Actor for Viewer<F> {
             Ok(Err(error)) => viewer.bid_farewell(&error.to_string(), ctx),
             Err(_) => viewer.bid_farewell("the stream has ended", ctx),
         }));
-        ctx.spawn(Listen);
+        ctx.spawn(OnWake::new(Listen));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

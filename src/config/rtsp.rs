@@ -24,7 +24,7 @@ impl Default for Rtsp {
     fn default() -> Self {
         Self {
             udp_port: 1556,
-            multicast: false,
+            multicast: true,
             multicast_groups: "239.200.0.0/24".into(),
             multicast_ports: "16666-20665".into(),
             multicast_ttl: 1,

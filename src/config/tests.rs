@@ -45,6 +45,8 @@ fn mistakes_are_named() {
         ("", &[("IPCHUB_PULL_IDLE", "x")], "IPCHUB_PULL_IDLE"),
         ("[limits]\nsources = 0", &[], "limits.sources = 0"),
         ("[rtsp]\nudp_port = 1555", &[], "rtsp.udp_port = 1555"),
+        ("auth_secret = \"tooshort\"", &[], "auth_secret = ***: it must have 16"),
+        ("[users]\nprovider = \"redis\"", &[], "line 2: users.provider = \"redis\""),
         ("[rtsp]\nmulticast_groups = \"192.0.2.0/24\"", &[], "must be multicast groups"),
         ("[rtsp]\nmulticast_groups = \"224.0.0.0/24\"", &[], "must be multicast groups"),
         ("[rtsp]\nmulticast_groups = \"239.0.0.0/33\"", &[], "8 to 32"),

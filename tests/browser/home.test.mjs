@@ -40,3 +40,22 @@ scene('a source is chosen in the list, and another path by the address', async (
   await page.playsOn();
   await page.isClean();
 });
+
+scene('nobody sees the sources without a login', async (stage) => {
+  const hub = await stage.hub({ demo: true });
+  await hub.live('/demo/clock');
+  const page = await stage.openHome(hub, '/demo/clock', { anonymous: true });
+  const form = page.page.locator('#login-form');
+  await form.waitFor();
+  assert.equal(await page.page.locator('#sources a').count(), 0);
+  await form.locator('[name=username]').fill('Admin');
+  await form.locator('[name=password]').fill('wrong');
+  await form.locator('[name=password]').press('Enter');
+  await page.page.locator('#login-error', { hasText: 'wrong' }).waitFor();
+  await form.locator('[name=password]').fill('admin');
+  await form.locator('[name=password]').press('Enter');
+  await page.page.locator('#sources a', { hasText: '/demo/clock' }).waitFor();
+  await page.until('plays', ({ state, time }) => state === 'playing' && time > 0);
+  await page.page.locator('#logout').click();
+  await form.waitFor();
+});

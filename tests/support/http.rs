@@ -1,9 +1,12 @@
 //! A blocking HTTP/1.1 client over one socket a request, and the body of an answer as it comes in.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 
-use super::SOON;
+use super::json::Json;
+use super::{SOON, lock};
 
 /// A whole answer.
 #[derive(Debug, Clone)]
@@ -31,10 +34,14 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// A connection whose reads and writes give up instead of hanging a test.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
-    stream.set_read_timeout(Some(SOON)).expect("a timeout can be set");
-    stream.set_write_timeout(Some(SOON)).expect("a timeout can be set");
-    stream
+    try_connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"))
+}
+
+fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.set_write_timeout(Some(SOON))?;
+    Ok(stream)
 }
 
 /// `GET`
@@ -47,15 +54,99 @@ pub fn delete(address: SocketAddr, path: &str) -> Response {
     request(address, "DELETE", path, &[])
 }
 
-/// A request without body; the answer is read to its end.
+/// User, password and token, once there is one.
+type Caller = (String, String, Option<String>);
+
+/// What everybody may ask.
+const OPEN: [&str; 4] = ["server", "runtime", "login", "refreshtoken"];
+
+/// Who asks a hub: the token of its default user, or of whom a test names.
+static LOGINS: Mutex<BTreeMap<SocketAddr, Caller>> = Mutex::new(BTreeMap::new());
+
+/// A new hub may have the address of an old one.
+pub fn forget(address: SocketAddr) {
+    lock(&LOGINS).remove(&address);
+}
+
+/// Requests to that hub are that user's from now on.
+pub fn log_in_as(address: SocketAddr, user: &str, password: &str) {
+    lock(&LOGINS).insert(address, (user.into(), password.into(), None));
+}
+
+/// The access token of a user; panics if the hub gives none.
+pub fn login(address: SocketAddr, user: &str, password: &str) -> String {
+    let (access, _) = tokens(address, user, password).unwrap_or_else(|answer| panic!("login as {user}: {answer:?}"));
+    access
+}
+
+/// The access and the refresh token of a user, or the answer that has none.
+pub fn tokens(address: SocketAddr, user: &str, password: &str) -> Result<(String, String), Response> {
+    let body = serde_json::json!({ "username": user, "password": password }).to_string();
+    let answer = anonymous(address, "POST", "/api/v1/login", &[("Content-Type", "application/json")], &body);
+    if answer.status != 200 {
+        return Err(answer);
+    }
+    let json = Json::parse(&answer.text());
+    Ok((json.text("access_token").to_owned(), json.text("refresh_token").to_owned()))
+}
+
+/// The access token for a hub's REST; made once. `None` if the default user cannot log in there.
+fn token(address: SocketAddr) -> Option<String> {
+    let (user, password, known) =
+        lock(&LOGINS).get(&address).cloned().unwrap_or_else(|| ("admin".into(), "admin".into(), None));
+    let token = known.or_else(|| tokens(address, &user, &password).ok().map(|(access, _)| access))?;
+    lock(&LOGINS).insert(address, (user, password, Some(token.clone())));
+    Some(token)
+}
+
+/// A request without body, to REST by whoever is logged in; the answer is read to its end.
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut answer = Answer::to(address, method, path, "HTTP/1.1", headers)
-        .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    send(address, method, path, headers, "")
+}
+
+/// A request with a body, to REST by whoever is logged in.
+pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    let call = path.strip_prefix("/api/v1/");
+    let needs = call.is_some_and(|call| !OPEN.iter().any(|open| call.starts_with(open)));
+    let named = path.contains("token=") && !path.contains("page_token=")
+        || headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let token = if needs && !named { token(address) } else { None };
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let mut headers = headers.to_vec();
+    headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
+    anonymous(address, method, path, &headers, body)
+}
+
+/// A request of nobody in particular.
+pub fn anonymous(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    exchange(address, method, path, headers, body)
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], text: &str) -> Response {
+    try_exchange(address, method, path, headers, text).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+}
+
+/// A request to a hub that may be ended meanwhile.
+pub fn try_exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    text: &str,
+) -> io::Result<Response> {
+    let length = text.len().to_string();
+    let mut headers = headers.to_vec();
+    if !text.is_empty() {
+        headers.push(("Content-Length", &length));
+    }
+    let mut stream = Answer::head(address, method, path, "HTTP/1.1", &headers)?;
+    stream.write_all(text.as_bytes())?;
+    let mut answer = Answer::read_head(stream)?;
     let mut body = Vec::new();
     if method != "HEAD" {
-        answer.read_to_end(&mut body).unwrap_or_else(|error| panic!("body of {method} {path}: {error}"));
+        answer.read_to_end(&mut body)?;
     }
-    Response { status: answer.status, headers: answer.headers, body }
+    Ok(Response { status: answer.status, headers: answer.headers, body })
 }
 
 /// How the body's end is known.
@@ -88,7 +179,17 @@ impl Answer {
         version: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Self> {
-        let mut stream = connect(address);
+        Self::read_head(Self::head(address, method, path, version, headers)?)
+    }
+
+    fn head(
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        version: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<TcpStream> {
+        let mut stream = try_connect(address)?;
         let mut head = format!("{method} {path} {version}\r\nHost: {address}\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -97,7 +198,7 @@ impl Answer {
             head.push_str("Connection: close\r\n");
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        Self::read_head(stream)
+        Ok(stream)
     }
 
     /// Reads the head of an answer.

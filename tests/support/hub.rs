@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::json::Json;
 use super::process::Process;
-use super::{SOON, http, wait_for, wait_until};
+use super::{SOON, http, temporary, wait_for, wait_until};
+
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running hub, ended when dropped. If the test failed its log is shown.
 pub struct Hub {
@@ -39,6 +42,12 @@ impl Hub {
         if !arguments.contains(&"--udp-port") {
             command.args(["--udp-port", "0"]);
         }
+        // Tests run beside each other; arguments count over the environment.
+        let folder = temporary(&format!("data-{}-{}", std::process::id(), STARTED.fetch_add(1, Relaxed)));
+        if !environment.iter().any(|(name, _)| *name == "IPCHUB_DATA_DIR") {
+            let _ = std::fs::remove_dir_all(&folder);
+            command.env("IPCHUB_DATA_DIR", &folder);
+        }
         let mut process = Process::start(command);
         let address = wait_for(SOON, "the hub's line \"listening on\"", || {
             let lines = process.lines();
@@ -46,7 +55,13 @@ impl Hub {
             assert!(address.is_some() || process.is_running(), "the hub ended at its start:\n{}", lines.join("\n"));
             address
         });
+        http::forget(address);
         Self { process, address }
+    }
+
+    /// The user as whom [`http::request`] asks from now on, instead of the default one.
+    pub fn log_in_as(&self, user: &str, password: &str) {
+        http::log_in_as(self.address, user, password);
     }
 
     /// Where it listens.

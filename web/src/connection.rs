@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -22,6 +23,13 @@ type Next = Box<dyn FnOnce(Socket)>;
 pub struct Slot {
     socket: RefCell<Option<Socket>>,
     next: RefCell<Option<Next>>,
+}
+
+impl Slot {
+    /// The other end, while the socket is here.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.socket.borrow().as_ref().map(|socket| socket.link().peer)
+    }
 }
 
 impl fmt::Debug for Slot {

@@ -1,8 +1,11 @@
 //! The only place that turns errors into HTTP answers: `{"error": "<what and why>"}`.
 
-use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, Route, web};
+use ipchub_actors::accounts::{Refusal, UserChangeError};
 use ipchub_actors::messages::OpenError;
+use ipchub_actors::store::StoreError;
 use serde::Serialize;
 
 /// What went wrong with a request.
@@ -10,8 +13,26 @@ use serde::Serialize;
 pub enum ApiError {
     /// A parameter is missing or wrong: its name, and what is expected.
     Parameter(&'static str, String),
+    /// The body is not what it should be.
+    Body(String),
+    /// No token, or one that is worth nothing.
+    Unauthorized(String),
+    /// The user may not do that.
+    Forbidden(String),
     /// Nothing of that name.
     NotFound(String),
+    /// The body did not come in time.
+    Slow,
+    /// It would break something else.
+    Conflict(String),
+    /// The body is too long.
+    TooLarge(usize),
+    /// The body is of another kind.
+    MediaType(String),
+    /// Too often; again after so many seconds.
+    TooMany(String, u64),
+    /// The hub cannot keep what it is told.
+    Store(String),
     /// The hub cannot do it now.
     Unavailable(String),
     /// The camera that it would be pulled from refuses.
@@ -24,9 +45,19 @@ impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Parameter(name, problem) => write!(f, "parameter {name}: {problem}"),
-            Self::NotFound(what) | Self::Unavailable(what) | Self::Upstream(what) | Self::UpstreamTimeout(what) => {
-                f.write_str(what)
-            }
+            Self::Slow => f.write_str("the body did not come in time"),
+            Self::TooLarge(limit) => write!(f, "the body has more than {limit} bytes"),
+            Self::Body(what)
+            | Self::Unauthorized(what)
+            | Self::Forbidden(what)
+            | Self::NotFound(what)
+            | Self::Conflict(what)
+            | Self::MediaType(what)
+            | Self::TooMany(what, _)
+            | Self::Store(what)
+            | Self::Unavailable(what)
+            | Self::Upstream(what)
+            | Self::UpstreamTimeout(what) => f.write_str(what),
         }
     }
 }
@@ -44,7 +75,15 @@ pub fn answer(status: StatusCode, error: &str) -> HttpResponse {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Parameter(..) => StatusCode::BAD_REQUEST,
+            Self::Parameter(..) | Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
@@ -53,7 +92,20 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        answer(self.status_code(), &self.to_string())
+        let mut response = answer(self.status_code(), &self.to_string());
+        match self {
+            Self::Unauthorized(_) => {
+                let value = HeaderValue::from_static("Bearer realm=\"ipchub\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, value);
+            }
+            Self::TooMany(_, seconds) => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
+            }
+            // What is left of the body would be taken for the next request.
+            Self::Slow | Self::TooLarge(_) => response.head_mut().set_connection_type(ConnectionType::Close),
+            _ => {}
+        }
+        response
     }
 }
 
@@ -65,6 +117,40 @@ impl From<OpenError> for ApiError {
             OpenError::Failed(_) => Self::Upstream(text),
             OpenError::TimedOut(_) => Self::UpstreamTimeout(text),
             OpenError::Full(_) | OpenError::Closing | OpenError::Again => Self::Unavailable(text),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::Token | Refusal::Login | Refusal::Stale => Self::Unauthorized(text),
+            Refusal::TooMany { wait } => Self::TooMany(text, wait.as_secs().max(1)),
+            Refusal::Right { .. } => Self::Forbidden(text),
+            Refusal::Unavailable(_) => Self::Unavailable(text),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Closing => Self::Unavailable(error.to_string()),
+            // Somebody must mend the file by hand.
+            StoreError::Parse { .. } => Self::Conflict(error.to_string()),
+            _ => Self::Store(error.to_string()),
+        }
+    }
+}
+
+impl From<UserChangeError> for ApiError {
+    fn from(error: UserChangeError) -> Self {
+        match error {
+            UserChangeError::Name(problem) => Self::Parameter("name", problem.to_string()),
+            UserChangeError::Field(name, problem) => Self::Parameter(name, problem),
+            UserChangeError::LastAdmin(_) => Self::Conflict(error.to_string()),
+            UserChangeError::Store(error) => error.into(),
         }
     }
 }

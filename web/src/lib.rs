@@ -3,6 +3,7 @@
 //! `actix-web` answers requests. A viewer's connection is then taken over by an actor that owns the socket (see
 //! [`connection`]), so that media passes through no HTTP layer.
 
+pub mod access;
 pub mod api;
 pub mod connection;
 pub mod error;
@@ -28,23 +29,43 @@ use connection::HttpStream;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is kept for this long for a next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// JSON bodies are a few hundred bytes.
-const MAX_BODY: usize = 64 << 10;
 
 /// The whole URL map.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .app_data(web::JsonConfig::default().limit(MAX_BODY))
         .service(
             web::scope("/api")
                 .service(
                     web::scope("/v1")
+                        .wrap(from_fn(access::check))
+                        .service(web::resource("/login").post(api::login::login).default_service(error::method()))
+                        .service(
+                            web::resource("/refreshtoken").get(api::login::refresh).default_service(error::method()),
+                        )
+                        .service(
+                            web::resource("/users")
+                                .get(api::users::list)
+                                .post(api::users::put)
+                                .default_service(error::method()),
+                        )
+                        .service(
+                            web::resource("/users/{name}")
+                                .get(api::users::show)
+                                .delete(api::users::delete)
+                                .default_service(error::method()),
+                        )
                         .service(web::resource("/server").get(api::server::server).default_service(error::method()))
                         .service(web::resource("/runtime").get(api::server::runtime).default_service(error::method()))
-                        .service(web::resource("/routes").get(api::routes::list).default_service(error::method()))
+                        .service(
+                            web::resource("/routes")
+                                .get(api::routes::list)
+                                .post(api::routes::put)
+                                .default_service(error::method()),
+                        )
                         .service(
                             web::resource("/routes/{pattern:.*}")
                                 .get(api::routes::show)
+                                .delete(api::routes::delete)
                                 .default_service(error::method()),
                         )
                         .service(web::resource("/streams").get(api::streams::list).default_service(error::method()))
@@ -53,7 +74,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                                 .get(api::streams::show)
                                 .delete(api::streams::end)
                                 .default_service(error::method()),
-                        ),
+                        )
+                        .default_service(web::to(error::not_found)),
                 )
                 .route("/{any:(.*/)?crossdomain.xml}", web::get().to(page::crossdomain))
                 .default_service(web::to(error::not_found)),

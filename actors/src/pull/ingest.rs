@@ -10,6 +10,7 @@ use ipchub_media::rtp::receiver::{Received, Receiver};
 use ipchub_media::rtp::rtcp::{self, Rtcp};
 
 use super::feed::{Fed, Item};
+use crate::info::Reception;
 use crate::messages::{Media, MediaItem};
 use crate::meter::Stats;
 use crate::rtsp::udp::random_u64;
@@ -102,6 +103,11 @@ impl Ingest {
         }
         let (items, bytes) = (std::mem::take(&mut self.items), std::mem::take(&mut self.bytes));
         Some(Media { publisher, arrival, bytes, items })
+    }
+
+    /// How its packets arrive.
+    pub(super) fn reception(&self) -> Reception {
+        Reception::of(self.tracks.iter().map(|track| &track.receiver))
     }
 
     /// A receiver report of each track that had packets (RFC 3550, section 6.4.2).

@@ -30,6 +30,9 @@ use crate::meter::Active;
 use crate::rtsp::session::claim_and_publish;
 
 mod live;
+mod retarget;
+
+pub(crate) use retarget::Retarget;
 
 /// How often stalls and viewers are looked after.
 const TICK: Duration = Duration::from_secs(1);
@@ -175,6 +178,7 @@ impl PullRoute {
         }
         log::debug!("{}: connecting to {}", self.path, self.target.address());
         let (hub, path, target) = (self.hub.clone(), self.path.clone(), self.target.clone());
+        let tried = target.clone();
         let publisher = ctx.address().recipient();
         let attempt = async move {
             let there = hub.supervisor.send(Find { path: path.clone() }).await.ok().flatten();
@@ -190,10 +194,15 @@ impl PullRoute {
             let found = claim_and_publish(hub.supervisor.clone(), path, publish).await.map_err(PullError::Failed)?;
             Ok(Connected::Ours { id, opened: Box::new(opened), found, counted })
         };
-        let handle = ctx.spawn(attempt.into_actor(self).map(|result, route, ctx| match result {
-            Ok(Connected::Ours { id, opened, found, counted }) => route.begin(id, *opened, found, counted, ctx),
-            Ok(Connected::Theirs(found)) => route.give_way(found, ctx),
-            Err(error) => route.failed(&error, ctx),
+        let handle = ctx.spawn(attempt.into_actor(self).map(move |result, route, ctx| {
+            match result {
+                Ok(Connected::Ours { id, opened, found, counted }) => route.begin(id, *opened, found, counted, ctx),
+                Ok(Connected::Theirs(found)) => route.give_way(found, ctx),
+                Err(error) => route.failed(&error, ctx),
+            }
+            if route.target != tried {
+                route.switch(ctx);
+            }
         }));
         self.set(State::Connecting(handle));
     }

@@ -3,23 +3,30 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 
-use super::Routes;
+use super::{FILE, Match, Route, Routes};
 use crate::hub::Hub;
-use crate::messages::{FindRoute, Found, ListRoutes, Open, OpenError, RouteInfo, RouteList, Shutdown};
+use crate::messages::{
+    DeleteRoute, FindRoute, Found, ListRoutes, Open, OpenError, PutRoute, RouteInfo, RouteList, Shutdown,
+};
 use crate::pull::PullRoute;
-use crate::pull::route::{Await, Keep, Retire, Stop};
+use crate::pull::route::{Await, Keep, Retarget, Retire, Stop};
 use crate::pull::status::{PullStatus, Snapshot};
+use crate::pull::target::Target;
+use crate::store::{Kept, StoreError};
 use crate::supervisor::Join;
+
+/// How often it is looked whether somebody changed the file by hand.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// One per process.
 #[derive(Debug)]
 pub struct RouteTable {
     hub: Option<Hub>,
-    routes: Routes,
+    routes: Kept<Routes>,
     /// By path.
     pulls: BTreeMap<String, Pull>,
     /// What ended pulls leave to their patterns.
@@ -29,18 +36,57 @@ pub struct RouteTable {
     arbiters: Vec<ArbiterHandle>,
     next: usize,
     closing: bool,
+    /// What was wrong with the file when it was last looked at.
+    trouble: String,
 }
 
 #[derive(Debug)]
 struct Pull {
     pattern: String,
+    /// The path in the case that was asked for.
+    cased: String,
+    target: Target,
+    keep: Keep,
+    /// Its route was deleted: it goes on for those who watch.
+    orphan: bool,
     address: Addr<PullRoute>,
     status: Arc<PullStatus>,
 }
 
+fn keep(route: &Route) -> Keep {
+    match (route.keepalive, route.is_directory()) {
+        (false, _) => Keep::WhileWatched,
+        (true, true) => Keep::OnceLive,
+        (true, false) => Keep::Always,
+    }
+}
+
+impl Pull {
+    /// Leads to what was found.
+    fn follow(&mut self, found: Match<'_>) {
+        let Match { route, target } = found;
+        let keep = keep(route);
+        self.orphan = false;
+        self.pattern.clone_from(&route.pattern);
+        if target != self.target || keep != self.keep {
+            (self.target, self.keep) = (target.clone(), keep);
+            self.address.do_send(Retarget { target, keep });
+        }
+    }
+
+    /// Is no longer tried when nobody watches.
+    fn release(&mut self) {
+        self.orphan = true;
+        if self.keep != Keep::WhileWatched {
+            self.keep = Keep::WhileWatched;
+            self.address.do_send(Retarget { target: self.target.clone(), keep: self.keep });
+        }
+    }
+}
+
 impl RouteTable {
     /// A table of these routes; it begins when it is told its hub.
-    pub fn new(routes: Routes) -> Self {
+    pub fn new(routes: Kept<Routes>) -> Self {
         Self {
             hub: None,
             routes,
@@ -50,6 +96,7 @@ impl RouteTable {
             arbiters: Vec::new(),
             next: 0,
             closing: false,
+            trouble: String::new(),
         }
     }
 
@@ -65,34 +112,80 @@ impl RouteTable {
 
     /// The pull of a path, started if need be; `cased` is the path in the case that was asked for.
     fn pull(&mut self, path: &str, cased: &str) -> Result<Addr<PullRoute>, OpenError> {
-        if let Some(pull) = self.pulls.get(path) {
+        let routes = self.routes.current();
+        let found = routes.find(path, cased);
+        if let Some(pull) = self.pulls.get_mut(path) {
             if pull.address.connected() {
+                if pull.orphan {
+                    pull.follow(found.ok_or_else(|| OpenError::NotLive(path.to_owned()))?);
+                }
                 return Ok(pull.address.clone());
             }
             log::error!("{path}: its pull ended without a word; a new one is started");
         }
         let hub = self.hub.clone().filter(|_| !self.closing).ok_or(OpenError::Closing)?;
-        let found = self.routes.find(path, cased).ok_or_else(|| OpenError::NotLive(path.to_owned()))?;
-        let (pattern, target) = (found.route.pattern.clone(), found.target);
-        let keep = match (found.route.keepalive, found.route.is_directory()) {
-            (false, _) => Keep::WhileWatched,
-            (true, true) => Keep::OnceLive,
-            (true, false) => Keep::Always,
-        };
+        let found = found.ok_or_else(|| OpenError::NotLive(path.to_owned()))?;
+        let (pattern, target, keep) = (found.route.pattern.clone(), found.target, keep(found.route));
         // Idle ones go after a minute: a crowd that tries out paths below a directory must not fill the memory.
         if self.pulls.len() >= hub.settings.max_sources {
             return Err(OpenError::Full(hub.settings.max_sources));
         }
         let status = Arc::new(PullStatus::default());
-        let (name, shared) = (path.to_owned(), Arc::clone(&status));
+        let (name, shared, to) = (path.to_owned(), Arc::clone(&status), target.clone());
         let address =
-            PullRoute::start_in_arbiter(&self.arbiter(), move |_| PullRoute::new(hub, name, target, keep, shared));
-        self.pulls.insert(path.to_owned(), Pull { pattern, address: address.clone(), status });
+            PullRoute::start_in_arbiter(&self.arbiter(), move |_| PullRoute::new(hub, name, to, keep, shared));
+        let cased = cased.to_owned();
+        let pull = Pull { pattern, cased, target, keep, orphan: false, address: address.clone(), status };
+        self.pulls.insert(path.to_owned(), pull);
         Ok(address)
     }
 
+    /// The routes changed: pulls follow theirs, or a closer one, at once; those whose route is gone go on for who watches.
+    fn routes_changed(&mut self) {
+        let routes = self.routes.current();
+        for (path, pull) in &mut self.pulls {
+            match routes.find(path, &pull.cased) {
+                Some(found) if found.route.pattern.len() >= pull.pattern.len() => pull.follow(found),
+                _ => pull.release(),
+            }
+        }
+        self.past.retain(|pattern, _| routes.route(pattern).is_some());
+        self.pull_kept();
+    }
+
+    /// Starts what is to be connected all the time.
+    fn pull_kept(&mut self) {
+        let routes = self.routes.current();
+        for route in routes.after("").filter(|route| route.keepalive && !route.is_directory()) {
+            if let Err(error) = self.pull(&route.pattern, &route.pattern) {
+                log::error!("{}: {error}", route.pattern);
+            }
+        }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let looked = self.routes.look().into_actor(self).map(|result, table, _| {
+            let trouble = match result {
+                Ok(false) if table.trouble.is_empty() => return,
+                Ok(false) => String::new(),
+                Ok(true) => {
+                    log::info!("{FILE} was changed by hand: {} routes", table.routes.current().len());
+                    table.routes_changed();
+                    String::new()
+                }
+                Err(error) => error.to_string(),
+            };
+            if trouble != table.trouble && !trouble.is_empty() {
+                log::error!("{trouble}; the routes stay as they were");
+            }
+            table.trouble = trouble;
+        });
+        ctx.spawn(looked);
+    }
+
     fn info(&self, pattern: &str) -> Option<RouteInfo> {
-        let route = self.routes.route(pattern)?;
+        let routes = self.routes.current();
+        let route = routes.route(pattern)?;
         let past = self.past.get(&route.pattern).cloned();
         let mut status = past.unwrap_or_else(|| Snapshot::idle(self.started));
         let mut pulls = self.pulls.values().filter(|pull| pull.pattern == route.pattern).peekable();
@@ -101,13 +194,17 @@ impl RouteTable {
             status.error.clear();
         }
         pulls.for_each(|pull| status.merge(&pull.status.snapshot()));
-        let (pattern, url, keepalive) = (route.pattern.clone(), route.shown_url(), route.keepalive);
+        let (pattern, url, keepalive) = (route.pattern.clone(), route.url().to_owned(), route.keepalive);
         Some(RouteInfo { pattern, url, keepalive, status })
     }
 }
 
 impl Actor for RouteTable {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(LOOK, Self::look);
+    }
 }
 
 impl Handler<Join> for RouteTable {
@@ -115,17 +212,7 @@ impl Handler<Join> for RouteTable {
 
     fn handle(&mut self, Join(hub): Join, _: &mut Self::Context) {
         self.hub = Some(hub);
-        let kept: Vec<_> = self
-            .routes
-            .after("")
-            .filter(|route| route.keepalive && !route.is_directory())
-            .map(|route| route.pattern.clone())
-            .collect();
-        for path in kept {
-            if let Err(error) = self.pull(&path, &path) {
-                log::error!("{path}: {error}");
-            }
-        }
+        self.pull_kept();
     }
 }
 
@@ -142,8 +229,9 @@ impl Handler<ListRoutes> for RouteTable {
     type Result = RouteList;
 
     fn handle(&mut self, list: ListRoutes, _: &mut Self::Context) -> RouteList {
-        let patterns = self.routes.after(&list.after).take(list.limit);
-        RouteList { total: self.routes.len(), routes: patterns.filter_map(|route| self.info(&route.pattern)).collect() }
+        let routes = self.routes.current();
+        let patterns = routes.after(&list.after).take(list.limit);
+        RouteList { total: routes.len(), routes: patterns.filter_map(|route| self.info(&route.pattern)).collect() }
     }
 }
 
@@ -152,6 +240,37 @@ impl Handler<FindRoute> for RouteTable {
 
     fn handle(&mut self, find: FindRoute, _: &mut Self::Context) -> Self::Result {
         self.info(&find.pattern)
+    }
+}
+
+impl Handler<PutRoute> for RouteTable {
+    type Result = ResponseActFuture<Self, Result<(), StoreError>>;
+
+    fn handle(&mut self, PutRoute(route): PutRoute, _: &mut Self::Context) -> Self::Result {
+        let changed = self.routes.change(move |routes| {
+            routes.put(route);
+            Ok(())
+        });
+        Box::pin(changed.into_actor(self).map(|result, table, _| {
+            table.routes_changed();
+            result
+        }))
+    }
+}
+
+impl Handler<DeleteRoute> for RouteTable {
+    type Result = ResponseActFuture<Self, Result<bool, StoreError>>;
+
+    fn handle(&mut self, delete: DeleteRoute, _: &mut Self::Context) -> Self::Result {
+        if self.routes.current().route(&delete.pattern).is_none() {
+            // Nothing is written for nothing.
+            return Box::pin(actix::fut::ready(Ok(false)));
+        }
+        let changed = self.routes.change(move |routes| Ok(routes.remove(&delete.pattern).is_some()));
+        Box::pin(changed.into_actor(self).map(|result, table, _| {
+            table.routes_changed();
+            result
+        }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! RTSP connections: thin shells around the state machine in `ipchub_media::rtsp::session`.
 
+mod login;
 pub mod multicast;
 mod playing;
 mod publishing;

@@ -10,6 +10,7 @@ use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 use super::multicast::groups::Lease;
 use super::multicast::{Member, Membership, join};
 use super::session::RtspSession;
+use crate::accounts::Right;
 use crate::info::{Consumer, PacketType, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
@@ -77,6 +78,12 @@ impl Drop for Playing {
 impl RtspSession {
     /// Answers a description once the source has told what it sends.
     pub(super) fn describe(&mut self, request: machine::Describe, ctx: &mut Context<Self>) {
+        // Before anything is pulled.
+        if let Err(refusal) = self.may(Right::Pull, &request.path) {
+            let mut events = Vec::new();
+            self.machine().answer_describe(Err(refusal), &mut events);
+            return self.act(events, ctx);
+        }
         let supervisor = self.hub.supervisor.clone();
         let described = async move {
             let found = open(&supervisor, request).await?;
@@ -97,6 +104,9 @@ impl RtspSession {
 
     /// Becomes a viewer, answers PLAY, and sends what the source has cached.
     pub(super) fn play(&mut self, request: machine::Play, ctx: &mut Context<Self>) {
+        if let Err(refusal) = self.may(Right::Pull, &request.path) {
+            return self.answer_play(Err(refusal), ctx);
+        }
         let supervisor = self.hub.supervisor.clone();
         let path = request.path.clone();
         let found = async move { find(&supervisor, path).await };

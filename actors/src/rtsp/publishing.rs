@@ -119,15 +119,7 @@ impl Publishing {
     }
 
     fn reception(&self) -> Reception {
-        self.tracks.iter().fold(Reception::default(), |sum, track| {
-            let totals = track.receiver.totals();
-            Reception {
-                received: sum.received + totals.received,
-                lost: sum.lost + totals.lost,
-                ignored: sum.ignored + totals.ignored,
-                jitter: sum.jitter.max(track.receiver.jitter()),
-            }
-        })
+        Reception::of(self.tracks.iter().map(|track| &track.receiver))
     }
 
     /// A receiver report for each track that has had packets.

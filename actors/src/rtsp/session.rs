@@ -18,11 +18,13 @@ use super::playing::Playing;
 use super::publishing::Publishing;
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
+use crate::accounts::Right;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
 use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
+use crate::on_wake::{OnWake, every};
 use crate::supervisor::Supervisor;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
@@ -57,6 +59,8 @@ pub struct RtspSession {
     /// Last request or media.
     heard: Instant,
     reason: Option<String>,
+    /// Who logged in.
+    pub(super) user: Option<String>,
     _counted: Active,
 }
 
@@ -88,6 +92,7 @@ impl RtspSession {
                 number: random_u64(),
                 heard: Instant::now(),
                 reason: None,
+                user: None,
             }
         })
     }
@@ -212,7 +217,13 @@ impl RtspSession {
         self.heard = Instant::now();
         log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
         let mut events = Vec::new();
-        self.session.request(request, &mut events);
+        match self.admit(&request) {
+            Ok(()) => self.session.request(request, &mut events),
+            Err(refused) => {
+                let status = (refused.status, refused.text.as_str());
+                self.session.refuse(&request, status, &refused.challenges, &mut events);
+            }
+        }
         self.act(events, ctx);
         self.claim_ports(ctx);
         if let Some(playing) = &mut self.playing {
@@ -266,6 +277,11 @@ impl RtspSession {
     }
 
     fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
+        if let Err(refusal) = self.may(Right::Push, &request.path) {
+            let mut events = Vec::new();
+            self.session.answer_publish(Err(refusal), &mut events);
+            return self.act(events, ctx);
+        }
         let id = self.hub.publisher_id();
         let claim = claim_and_publish(
             self.hub.supervisor.clone(),
@@ -379,10 +395,11 @@ impl Actor for RtspSession {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         log::debug!("{}: RTSP connection", self.link.peer);
-        ctx.spawn(Listen);
+        ctx.spawn(OnWake::new(Listen));
         let settings = &self.hub.settings;
-        ctx.run_interval(TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4), Self::check_silence);
-        ctx.run_interval(REPORTS, Self::report);
+        let tick = TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4);
+        ctx.spawn(every(tick, Self::check_silence));
+        ctx.spawn(every(REPORTS, Self::report));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

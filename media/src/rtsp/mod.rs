@@ -11,6 +11,7 @@
 //! without colon, spaces in a URI, text that is no UTF-8), has no limits, and reads a message from its start again whenever
 //! more of it comes.
 
+pub mod auth;
 pub mod client;
 pub mod headers;
 pub mod message;

@@ -115,6 +115,22 @@ impl Session {
         }
     }
 
+    /// Answers a request without doing it: who sent it may not. `challenges` are what it can log in with.
+    pub fn refuse(&self, request: &Request, refused: (u16, &str), challenges: &[String], out: &mut Vec<Event>) {
+        if self.is_closed() {
+            return;
+        }
+        let (status, text) = refused;
+        match self.check(request) {
+            Err((cseq, refusal)) => self.reply(cseq, Err(refusal), out),
+            Ok(cseq) => {
+                let mut response = Response::new(status).with_text(text);
+                challenges.iter().for_each(|value| response.headers.push("WWW-Authenticate", value));
+                self.reply(Some(cseq), Ok(response), out);
+            }
+        }
+    }
+
     /// Says that the connection's bytes cannot be read any more: answers and ends.
     pub fn malformed(&mut self, error: ParseError, out: &mut Vec<Event>) {
         if self.is_closed() {

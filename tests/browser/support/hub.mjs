@@ -52,9 +52,23 @@ export class Hub {
   /** On the port that it had. */
   restart() { return this.#run(this.address); }
 
+  /** The tokens of the default user, as the page keeps them. They outlive a restart of the hub. */
+  async tokens() {
+    this.loggedIn ??= await this.#login();
+    return this.loggedIn;
+  }
+
+  async #login() {
+    const body = JSON.stringify({ username: 'admin', password: 'admin' });
+    const response = await fetch(this.url('http', '/api/v1/login'), { method: 'POST', body });
+    if (!response.ok) throw new Error(`POST /login: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
   /** One stream as REST tells it, `null` if it is not live. */
   async stream(path) {
-    const response = await fetch(this.url('http', `/api/v1/streams${path}?c=1`));
+    const { access_token: token } = await this.tokens();
+    const response = await fetch(this.url('http', `/api/v1/streams${path}?c=1&token=${token}`));
     if (response.status === 404) return null;
     if (!response.ok) throw new Error(`GET /streams${path}: ${response.status} ${await response.text()}`);
     return response.json();

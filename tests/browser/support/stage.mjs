@@ -78,8 +78,11 @@ class Stage {
     return program;
   }
 
-  /** Opens the hub's own page at a path's hash. */
-  openHome(hub, path, options) { return this.#open(hub.url('http', `/#${path}`), options); }
+  /** Opens the hub's own page at a path's hash, logged in unless `anonymous`. */
+  async openHome(hub, path, { anonymous = false, ...options } = {}) {
+    const tokens = anonymous ? null : await hub.tokens();
+    return this.#open(hub.url('http', `/#${path}`), { ...options, tokens });
+  }
 
   /** Opens a page of another origin; see `Site`. */
   async openForeign(kind, hub, src) {
@@ -87,11 +90,15 @@ class Stage {
     return this.#open(this.#site.page(kind, hub, src));
   }
 
-  async #open(url, { width = 1440, height = 900 } = {}) {
+  async #open(url, { width = 1440, height = 900, tokens = null } = {}) {
     const context = await browser.newContext({ viewport: { width, height } });
     const page = new Watched(await context.newPage());
     this.#pages.push(page);
     await page.page.addInitScript(installProbe);
+    if (tokens) {
+      const text = JSON.stringify(tokens);
+      await page.page.addInitScript((kept) => { sessionStorage['ipchub.tokens'] ??= kept; }, text);
+    }
     await page.page.goto(url);
     await page.page.evaluate(() => { globalThis.loadedOnce = true; });
     return page;

@@ -1,15 +1,18 @@
-//! `/routes`: what is pulled from where, and how that goes. Read only, and open to everyone until there are accounts:
-//! passwords are masked for now.
+//! `/routes`: what is pulled from where, and how that goes. For administrators: URLs are shown with their passwords.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipchub_actors::Hub;
-use ipchub_actors::messages::{FindRoute, ListRoutes, RouteInfo};
+use ipchub_actors::messages::{DeleteRoute, FindRoute, ListRoutes, PutRoute, RouteInfo};
 use ipchub_actors::pull::status::Snapshot;
+use ipchub_actors::route_table::{self, RouteError};
 use ipchub_media::path::canonical;
 use serde::{Deserialize, Serialize};
 
-use super::{format, paging};
+use super::{body, format, paging};
 use crate::error::ApiError;
+
+/// Bytes of a pattern or a URL at most.
+const MAX_TEXT: usize = 2048;
 
 /// The query of the list.
 #[derive(Debug, Deserialize)]
@@ -67,9 +70,45 @@ pub async fn list(query: web::Query<RoutesQuery>, hub: web::Data<Hub>) -> Result
     }))
 }
 
+/// The body of `POST /routes`.
+#[derive(Deserialize)]
+struct NewRoute {
+    pattern: String,
+    url: String,
+    #[serde(default)]
+    keepalive: bool,
+}
+
+/// `POST /routes`
+pub async fn put(request: HttpRequest, payload: web::Payload, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
+    let NewRoute { pattern, url, keepalive } = body::json(&request, payload).await?;
+    for (name, text) in [("pattern", &pattern), ("url", &url)] {
+        if text.len() > MAX_TEXT {
+            return Err(ApiError::Parameter(name, format!("longer than {MAX_TEXT} bytes")));
+        }
+    }
+    let route = route_table::Route::new(pattern, url, keepalive).map_err(|error| match error {
+        RouteError::NoPattern => ApiError::Parameter("pattern", error.to_string()),
+        RouteError::Url { source, .. } => ApiError::Parameter("url", source.to_string()),
+    })?;
+    hub.routes.send(PutRoute(route)).await??;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// The pattern in the URL; a trailing `/` matters.
+fn named(request: &HttpRequest) -> String {
+    canonical(request.uri().path().strip_prefix("/api/v1/routes").unwrap_or_default())
+}
+
+/// `DELETE /routes/{pattern}`. What is not there is gone already: 200, as scripts of the original expect.
+pub async fn delete(request: HttpRequest, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
+    hub.routes.send(DeleteRoute { pattern: named(&request) }).await??;
+    Ok(HttpResponse::Ok().finish())
+}
+
 /// `GET /routes/{pattern}`
 pub async fn show(request: HttpRequest, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
-    let pattern = canonical(request.uri().path().strip_prefix("/api/v1/routes").unwrap_or_default());
+    let pattern = named(&request);
     let found = hub.routes.send(FindRoute { pattern: pattern.clone() }).await?;
     let found = found.ok_or_else(|| ApiError::NotFound(format!("no route has the pattern {pattern}")))?;
     Ok(HttpResponse::Ok().json(Route::from(found)))

@@ -15,6 +15,7 @@ use ipchub_actors::viewer::{Framing, Start, Viewer};
 use ipchub_media::flv::{Hevc, Options};
 use serde::Deserialize;
 
+use crate::access;
 use crate::connection::{HandOver, Slot};
 use crate::error::ApiError;
 use crate::page;
@@ -61,6 +62,8 @@ pub async fn live(
             return Err(ApiError::NotFound(error));
         }
     };
+    // Before anything is pulled.
+    access::may_watch(&request, &hub, &path)?;
     let options = query.map(|query| query.into_inner()).unwrap_or_default().options()?;
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
     if let Some(reason) = found.info.description().no_flv {

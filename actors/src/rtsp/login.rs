@@ -1,0 +1,92 @@
+//! Who asks on an RTSP connection, and whether it may: Digest, Basic in TLS, or a token in the URL's query. Once somebody has
+//! logged in the connection is theirs; what they may do is looked up for each stream, before anything is pulled.
+
+use std::sync::Arc;
+
+use ipchub_media::path::of_uri;
+use ipchub_media::rtsp::auth::{Asked, Authorization, Ha1, challenge};
+use ipchub_media::rtsp::message::{Method, Request};
+
+use super::session::RtspSession;
+use crate::accounts::users::User;
+use crate::accounts::{Refusal, Right};
+
+/// What a request is refused with.
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) text: String,
+    /// Values of `WWW-Authenticate`.
+    pub(super) challenges: Vec<String>,
+}
+
+impl RtspSession {
+    /// Whether a request may be looked at.
+    pub(super) fn admit(&mut self, request: &Request) -> Result<(), Refused> {
+        let asks = matches!(
+            request.method,
+            Method::Describe | Method::Announce | Method::Setup | Method::Play | Method::Record
+        );
+        if !self.hub.gate.auth || !asks {
+            return Ok(());
+        }
+        let header = request.headers.get("Authorization");
+        // A player logs in for each request; what came on this connection is theirs.
+        let again = matches!(request.method, Method::Describe | Method::Announce) && header.is_some();
+        if self.user.is_some() && !again {
+            return Ok(());
+        }
+        match self.caller(request, header) {
+            Ok(user) => {
+                self.user = Some(user.name.clone());
+                Ok(())
+            }
+            Err(refusal) => Err(self.refused(&refusal)),
+        }
+    }
+
+    fn caller(&self, request: &Request, header: Option<&str>) -> Result<Arc<User>, Refusal> {
+        let (gate, address) = (&self.hub.gate, self.link().peer.ip());
+        let (_, query) = of_uri(&request.uri);
+        if let Some(token) = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("token="))) {
+            return gate.token(token);
+        }
+        let asked = Asked { method: request.method.as_str(), uri: &request.uri };
+        match header.and_then(Authorization::read) {
+            Some(Authorization::Digest(answer)) => gate.digest(&answer, asked, address),
+            Some(Authorization::Bearer(token)) => gate.token(&token),
+            Some(Authorization::Basic { user, password }) if self.link().is_tls() => {
+                gate.known(&user, |user| Ha1::of(user, &password), address)
+            }
+            Some(Authorization::Basic { .. }) | None => Err(Refusal::Token),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Refused {
+        let peer = self.link().peer;
+        if let Refusal::TooMany { .. } = refusal {
+            log::warn!("{peer}: {refusal}");
+            return Refused { status: 403, text: format!("{refusal}."), challenges: Vec::new() };
+        }
+        if *refusal == Refusal::Login {
+            log::warn!("{peer}: an RTSP login was refused");
+        }
+        let stale = *refusal == Refusal::Stale;
+        let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_tls());
+        Refused { status: 401, text: "Log in with user and password.".into(), challenges }
+    }
+
+    /// Whether who logged in may do that at a path.
+    pub(super) fn may(&self, right: Right, path: &str) -> Result<(), (u16, String)> {
+        let gate = &self.hub.gate;
+        if !gate.auth {
+            return Ok(());
+        }
+        let users = gate.users();
+        let user = self.user.as_deref().and_then(|name| users.user(name));
+        let user = user.ok_or_else(|| (401, "Log in with user and password.".to_owned()))?;
+        gate.may(user, right, path).map_err(|refusal| {
+            log::info!("{}: {refusal}", self.link().peer);
+            (403, format!("{refusal}."))
+        })
+    }
+}

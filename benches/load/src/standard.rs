@@ -1,0 +1,201 @@
+//! The standard set: each figure that the hub is held to, a few rounds over, each run beside the limit of the same round.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::Stream;
+use crate::hub::Hub;
+use crate::limit::Limit;
+use crate::measure::{self, Plan};
+use crate::outcome::Outcome;
+use crate::publish::Publishing;
+use crate::results;
+use crate::target::Transport;
+
+/// The stream of nearly all runs.
+const STREAM: Stream = Stream { bitrate: 2e6, fps: 25.0, gop: 50 };
+/// As large in frames, a fifth as often: so many viewers of [`STREAM`] are beyond two cores.
+const SLOW: Stream = Stream { bitrate: 4e5, fps: 5.0, gop: 10 };
+/// Joins a second, and for how many viewers: five seconds of them.
+const JOINS: (f64, usize) = (200.0, 1000);
+const PATH: &str = "/load/{i}";
+/// Between runs: what the last one left in the kernel settles.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Options of `hub-load standard`.
+#[derive(Debug, Args)]
+pub(crate) struct Standard {
+    /// The hub's program.
+    #[arg(long, default_value = "target/release/ipchub")]
+    hub: PathBuf,
+    /// Settings of the hub: IPCHUB_WORKERS=1
+    #[arg(long)]
+    setting: Vec<String>,
+    /// Times that everything is measured; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Only runs whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Where to write the table, Markdown.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Where to write all figures, JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Limit,
+    Hub,
+}
+
+/// How.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Play(Transport),
+    Join(Transport),
+    Ingest,
+}
+
+/// One run of the set.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    name: &'static str,
+    who: Who,
+    how: How,
+    streams: usize,
+    viewers: usize,
+    stream: Stream,
+}
+
+const fn play(name: &'static str, who: Who, transport: Transport, viewers: usize) -> Run {
+    Run { name, who, how: How::Play(transport), streams: 1, viewers, stream: STREAM }
+}
+
+/// In this order, a limit right before what is compared with it.
+const RUNS: [Run; 16] = [
+    play("limit flv 200", Who::Limit, Transport::HttpFlv, 200),
+    play("ws-flv 200", Who::Hub, Transport::WsFlv, 200),
+    play("http-flv 200", Who::Hub, Transport::HttpFlv, 200),
+    play("limit rtsp-tcp 200", Who::Limit, Transport::RtspTcp, 200),
+    play("rtsp-tcp 200", Who::Hub, Transport::RtspTcp, 200),
+    play("limit rtsp-udp 200", Who::Limit, Transport::RtspUdp, 200),
+    play("rtsp-udp 200", Who::Hub, Transport::RtspUdp, 200),
+    play("limit flv 2000", Who::Limit, Transport::HttpFlv, 2000),
+    play("ws-flv 2000", Who::Hub, Transport::WsFlv, 2000),
+    Run { stream: SLOW, ..play("ws-flv 100 at 5 fps", Who::Hub, Transport::WsFlv, 100) },
+    Run { stream: SLOW, ..play("ws-flv 4000 at 5 fps", Who::Hub, Transport::WsFlv, 4000) },
+    play("ws-flv 1x1000", Who::Hub, Transport::WsFlv, 1000),
+    Run { streams: 20, ..play("ws-flv 20x50", Who::Hub, Transport::WsFlv, 1000) },
+    Run { how: How::Join(Transport::WsFlv), ..play("ws-flv joins", Who::Hub, Transport::WsFlv, JOINS.1) },
+    Run { how: How::Ingest, streams: 200, ..play("limit ingest 200", Who::Limit, Transport::WsFlv, 0) },
+    Run { how: How::Ingest, streams: 200, ..play("ingest 200", Who::Hub, Transport::WsFlv, 0) },
+];
+
+/// Every run's outcomes, by name, one a round.
+pub(crate) type Outcomes = BTreeMap<&'static str, Vec<Outcome>>;
+
+/// Measures everything and writes the results.
+pub(crate) fn run(options: &Standard) -> Result<()> {
+    let start = Instant::now();
+    let mut outcomes = Outcomes::new();
+    for round in 1..=options.rounds.max(1) {
+        let wanted = |run: &&Run| options.only.as_ref().is_none_or(|part| run.name.contains(part.as_str()));
+        for run in RUNS.iter().filter(wanted) {
+            let outcome = once(run, options).with_context(|| format!("round {round}, {}", run.name))?;
+            println!("round {round}, {:.0} s\n{outcome}", start.elapsed().as_secs_f64());
+            outcomes.entry(run.name).or_default().push(outcome);
+            std::thread::sleep(PAUSE);
+        }
+    }
+    let names: Vec<_> = RUNS.iter().map(|run| run.name).collect();
+    let text = results::markdown(&names, &outcomes, options.rounds);
+    println!("{text}");
+    if let Some(path) = &options.out {
+        std::fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_string_pretty(&outcomes)? + "\n")
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// The plan of viewers of the limit.
+pub(crate) fn limit_plan(limit: &Limit, transport: Transport, viewers: usize) -> Plan {
+    let url = transport.url(limit.address, "/limit");
+    let udp = transport == Transport::RtspUdp;
+    Plan { udp, pid: Some(limit.pid()), ..Plan::new("limit", url, viewers) }
+}
+
+fn once(run: &Run, options: &Standard) -> Result<Outcome> {
+    let outcome = match run.who {
+        Who::Limit => {
+            let limit = Limit::start(&run.stream)?;
+            match run.how {
+                How::Play(transport) | How::Join(transport) => {
+                    measure::play(&limit_plan(&limit, transport, run.viewers))?
+                }
+                How::Ingest => ingest(run, limit.address, limit.pid())?,
+            }
+        }
+        Who::Hub => {
+            let hub = Hub::start(&options.hub, &options.setting)?;
+            match run.how {
+                How::Ingest => ingest(run, hub.address, hub.pid())?,
+                How::Play(transport) => watched(run, &hub, transport, measure::play)?,
+                How::Join(transport) => watched(run, &hub, transport, measure::join)?,
+            }
+        }
+    };
+    Ok(Outcome { name: run.name.to_owned(), ..outcome })
+}
+
+fn watched(run: &Run, hub: &Hub, transport: Transport, measure: fn(&Plan) -> Result<Outcome>) -> Result<Outcome> {
+    let clip = run.stream.clip();
+    let push = Transport::RtspTcp.url(hub.address, PATH);
+    let publishing = Publishing::start(&push, run.streams, clip.clone())?;
+    // Every stream has begun, and one has a whole GOP to open with.
+    std::thread::sleep(Duration::from_secs_f64(clip.gop_seconds() + 0.5));
+    let mut plan = Plan::new(run.name, transport.url(hub.address, PATH), run.viewers);
+    plan.streams = run.streams;
+    plan.udp = transport == Transport::RtspUdp;
+    plan.pid = Some(hub.pid());
+    if let How::Join(_) = run.how {
+        plan.rate = JOINS.0;
+    }
+    let outcome = measure(&plan)?;
+    publishing.finish()?;
+    Ok(outcome)
+}
+
+fn ingest(run: &Run, address: std::net::SocketAddr, pid: u32) -> Result<Outcome> {
+    let push = Transport::RtspTcp.url(address, PATH);
+    let publishing = Publishing::start(&push, run.streams, run.stream.clip())?;
+    // Streams begin one after the other, spread over a GOP.
+    std::thread::sleep(Duration::from_secs_f64(run.stream.clip().gop_seconds()));
+    let plan = Plan { pid: Some(pid), ..Plan::new(run.name, push, 0) };
+    let outcome = measure::ingest(&plan, &publishing)?;
+    publishing.finish()?;
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_names_runs_that_are_measured() {
+        let names: Vec<_> = RUNS.iter().map(|run| run.name).collect();
+        for name in results::names() {
+            assert!(names.contains(&name), "{name}");
+        }
+    }
+}

@@ -29,6 +29,14 @@ install() {
 
 missing=()
 have ffmpeg && have ffprobe || missing+=(ffmpeg)
+# GStreamer: rtspsrc (good), rtspclientsink (rtsp), H.264 and Opus (bad, base), decoders of H.264, H.265, AAC (libav).
+have_element() { gst-inspect-1.0 --exists "$1" 2>/dev/null; }
+have gst-launch-1.0 && have gst-inspect-1.0 || missing+=(gstreamer1.0-tools)
+have_element opusenc || missing+=(gstreamer1.0-plugins-base)
+have_element rtspsrc || missing+=(gstreamer1.0-plugins-good)
+have_element openh264enc && have_element h265parse || missing+=(gstreamer1.0-plugins-bad)
+have_element avdec_h264 || missing+=(gstreamer1.0-libav)
+have_element rtspclientsink || missing+=(gstreamer1.0-rtsp)
 have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
 have curl || missing+=(curl)
 have python3 || missing+=(python3)

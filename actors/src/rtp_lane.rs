@@ -22,6 +22,9 @@ pub const INTERLEAVED_HEAD: usize = 4;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RtpChunk {
+    /// The consumer that it is sent to, 0 in an opening. A player that pauses and plays again is another consumer: what was on its way to the
+    /// first must not reach the second, whose opening has it already.
+    pub consumer: u32,
     /// Index of the track.
     pub track: usize,
     /// They are RTCP.
@@ -128,7 +131,7 @@ impl RtpLane {
                 viewer.consumer.missed_chunk(&self.stats);
                 continue;
             }
-            match viewer.chunks.try_send(chunk.clone()) {
+            match viewer.chunks.try_send(RtpChunk { consumer: *id, ..chunk.clone() }) {
                 Ok(()) => {
                     viewer.behind &= !starts;
                     viewer.consumer.offered.fetch_add(chunk.interleaved.len() as u64, Relaxed);
@@ -199,7 +202,7 @@ fn frame(unit: &RtpUnit, udp: bool) -> RtpChunk {
         out.put_u16((HEADER_LEN + packet.payload.len()) as u16);
         packet.write_to(&mut out);
     }
-    let chunk = RtpChunk { track: unit.track, rtcp: false, interleaved: out.freeze(), datagrams: None };
+    let chunk = RtpChunk { consumer: 0, track: unit.track, rtcp: false, interleaved: out.freeze(), datagrams: None };
     if udp { with_datagrams(&chunk) } else { chunk }
 }
 
@@ -208,7 +211,7 @@ fn control(track: usize, bytes: &Bytes, udp: bool) -> RtpChunk {
     out.put_slice(&[b'$', (track * 2 + 1) as u8]);
     out.put_u16(bytes.len() as u16);
     out.put_slice(bytes);
-    let chunk = RtpChunk { track, rtcp: true, interleaved: out.freeze(), datagrams: None };
+    let chunk = RtpChunk { consumer: 0, track, rtcp: true, interleaved: out.freeze(), datagrams: None };
     if udp { with_datagrams(&chunk) } else { chunk }
 }
 

@@ -241,7 +241,9 @@ impl Handler<RtpChunk> for RtspSession {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        self.send_chunk(&chunk, ctx);
+        if self.sending().is_some_and(|(_, _, playing, _)| playing.consumer.id == chunk.consumer) {
+            self.send_chunk(&chunk, ctx);
+        }
     }
 }
 

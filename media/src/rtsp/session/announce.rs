@@ -39,7 +39,8 @@ impl Announced {
             return Err(refusal(415, format!("Content-Type is {}, expected application/sdp.", quoted(content_type))));
         }
         let (path, _) = path::of_uri(&request.uri);
-        if path == "/" {
+        // "*" is the server as a whole (RFC 2326, section 6.1), no stream.
+        if path == "/" || path == "/*" {
             return Err(refusal(400, "The URL has no path; it names the stream."));
         }
         check_length(&path)?;

@@ -35,13 +35,17 @@ fn ffmpeg(hub: &Hub, path: &str, transport: Option<&str>) -> Process {
     Process::start(command)
 }
 
-/// As many pictures as there were between the first and the last, and enough of them. Single times are not looked at: a
-/// publisher's sender report moves its tracks against each other.
+/// As many pictures as there were between the second and the last, and enough of them. Single times are not looked at, nor
+/// the first: a publisher's first sender report moves its tracks against each other, mostly behind the first picture. Those
+/// of GStreamer move them by a picture or two at any time: its pictures are only counted.
 fn check_pictures(what: &str, times: &[f64], count: usize) {
     assert!(times.len() >= count, "{what}: {} pictures, expected {count}", times.len());
-    let span = times.last().zip(times.first()).map_or(0.0, |(last, first)| last - first);
-    let expected = span / INTERVAL + 1.0;
-    assert!((times.len() as f64 - expected).abs() < 2.5, "{what}: {} pictures in {span} s: {times:?}", times.len());
+    if what.starts_with("/gst/") {
+        return;
+    }
+    let steps = times.len() as f64 - 2.0;
+    let span = times[times.len() - 1] - times[1];
+    assert!((steps - span / INTERVAL).abs() < 1.5, "{what}: {steps} steps in {span} s: {times:?}");
     assert!(times.windows(2).all(|pair| pair[1] >= pair[0]), "{what}: time goes back: {times:?}");
 }
 

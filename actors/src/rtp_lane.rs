@@ -23,8 +23,8 @@ pub const INTERLEAVED_HEAD: usize = 4;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RtpChunk {
-    /// The consumer that it is sent to, 0 in an opening. A player that pauses and plays again is another consumer: what was on its way to the
-    /// first must not reach the second, whose opening has it already.
+    /// The consumer that it is sent to, 0 in an opening. A player that pauses and plays again is another consumer: what was
+    /// on its way to the first must not reach the second, whose opening has it already.
     pub consumer: u32,
     /// Index of the track.
     pub track: usize,

@@ -55,7 +55,7 @@ impl Playing {
         goes_by_udp(&self.transports)
     }
 
-    pub(super) fn consumer(&self) -> &Arc<Consumer> {
+    pub(crate) fn consumer(&self) -> &Arc<Consumer> {
         &self.consumer
     }
 

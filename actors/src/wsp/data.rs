@@ -272,7 +272,9 @@ impl Handler<RtpChunk> for DataConnection {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        self.send_chunk(&chunk, ctx);
+        if self.playing.as_ref().is_some_and(|playing| playing.consumer().id == chunk.consumer) {
+            self.send_chunk(&chunk, ctx);
+        }
     }
 }
 

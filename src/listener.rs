@@ -76,9 +76,11 @@ pub(crate) fn serve(listener: TcpListener, workers: usize, hub: &Hub) -> Result<
                 let hub = hub.clone();
                 async move {
                     let http = Rc::new(ipchub_web::service(hub.clone()).new_service(()).await?);
+                    let counted = Rc::new(hub.stats.arbiters.enter());
                     // One for each kind: a flood of one must not hide another.
                     let trouble = Rc::new(RefCell::new(HashMap::<_, Trouble>::new()));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                        let _ = &counted;
                         let (hub, http, trouble) = (hub.clone(), Rc::clone(&http), Rc::clone(&trouble));
                         async move {
                             let peer = stream.peer_addr();
@@ -141,10 +143,12 @@ where
         Err(_) => Refusal::Silent(within.as_secs_f64()),
         Ok(Err(_)) => return Ok(()),
         Ok(Ok(Sniff::Rtsp)) => {
+            socket.link().counts_as(&hub.stats.traffic.rtsp);
             RtspSession::begin(hub.clone(), socket);
             return Ok(());
         }
         Ok(Ok(Sniff::Http)) => {
+            socket.link().counts_as(&hub.stats.traffic.http);
             let accepted = (HttpStream::new(socket), actix_http::Protocol::Http1, Some(peer));
             // Errors of a single connection: the peer left, or a viewer actor took the socket.
             let _ = http.call(accepted).await;

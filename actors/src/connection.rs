@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::meter::{Active, Meter};
+use crate::meter::{Active, Followed, Meter, Traffic};
 
 /// What others may know and do of a connection.
 #[derive(Debug)]
@@ -23,10 +23,12 @@ pub struct Link {
     /// The other end.
     pub peer: SocketAddr,
     /// Bytes in and out.
-    pub meter: Meter,
+    pub meter: Arc<Meter>,
     /// When it was accepted.
     pub since: Instant,
     kill: Kill,
+    /// The protocol whose bytes these are now.
+    followed: Mutex<Option<Followed>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,14 @@ struct Kill {
 
 impl Link {
     pub(crate) fn new(peer: SocketAddr) -> Self {
-        Self { peer, meter: Meter::default(), since: Instant::now(), kill: Kill::default() }
+        Self { peer, meter: Arc::default(), since: Instant::now(), kill: Kill::default(), followed: Mutex::default() }
+    }
+
+    /// Its bytes are of that protocol: those of its first protocol from its beginning, those of a later one from now on.
+    pub fn counts_as(&self, traffic: &Arc<Traffic>) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = followed.take().map(|_| (self.meter.bytes_in(), self.meter.bytes_out()));
+        *followed = Some(traffic.follow(&self.meter, before.unwrap_or_default()));
     }
 
     /// Ends the connection from any thread, at once. The first reason counts.
@@ -63,6 +72,11 @@ impl Link {
     /// Counts bytes that went to the peer beside the connection: datagrams.
     pub fn sent_elsewhere(&self, bytes: usize) {
         self.meter.sent(bytes);
+    }
+
+    /// Counts bytes that came from the peer beside the connection: datagrams.
+    pub(crate) fn received_elsewhere(&self, bytes: usize) {
+        self.meter.received(bytes);
     }
 
     fn check(&self) -> io::Result<()> {

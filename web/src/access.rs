@@ -19,7 +19,7 @@ use crate::connection::Slot;
 use crate::error::ApiError;
 
 /// What anybody may ask, with any method: the wrong ones are told so.
-const OPEN: [&str; 4] = ["/server", "/runtime", "/login", "/refreshtoken"];
+const OPEN: [&str; 5] = ["/server", "/runtime", "/openapi.json", "/login", "/refreshtoken"];
 
 #[derive(Deserialize)]
 struct TokenQuery {

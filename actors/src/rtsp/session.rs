@@ -421,6 +421,7 @@ impl Handler<Datagrams> for RtspSession {
     fn handle(&mut self, message: Datagrams, ctx: &mut Self::Context) {
         self.heard = Instant::now();
         let (now, peer) = (self.now(), self.link.peer);
+        self.link.received_elsewhere(message.datagrams.iter().map(Bytes::len).sum());
         if let Some(publishing) = &mut self.publishing {
             for datagram in message.datagrams {
                 publishing.take(message.track, message.rtcp, datagram, now, &peer);

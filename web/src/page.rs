@@ -39,7 +39,7 @@ pub async fn to_reference() -> HttpResponse {
     HttpResponse::MovedPermanently().insert_header((LOCATION, "/api/")).finish()
 }
 
-fn send(request: &HttpRequest, name: &str, file: &File<'static>) -> HttpResponse {
+fn send(request: &HttpRequest, name: &str, file: &'static File<'static>) -> HttpResponse {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return error::answer(StatusCode::METHOD_NOT_ALLOWED, &format!("/{name} can only be read"));
     }

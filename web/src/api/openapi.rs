@@ -133,8 +133,10 @@ fn components() -> Components {
 }
 
 /// Gives a body its example, put together from those of its fields.
-fn show(content: &mut Content, components: &Components) {
-    if let (None, Some(schema)) = (&content.example, &content.schema) {
+fn show(content: &mut RefOr<Content>, components: &Components) {
+    if let RefOr::T(content) = content
+        && let (None, Some(schema)) = (&content.example, &content.schema)
+    {
         content.example = Some(example(schema, components));
     }
 }

@@ -15,6 +15,7 @@ use ipchub_actors::accounts::users::User;
 use ipchub_actors::accounts::{Refusal, Right};
 use serde::Deserialize;
 
+use crate::api::body;
 use crate::connection::Slot;
 use crate::error::ApiError;
 
@@ -49,7 +50,11 @@ pub async fn check(
     };
     let response = match admitted {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(error) => request.into_response(error.error_response()),
+        Err(error) => {
+            let (request, payload) = request.into_parts();
+            body::skip(payload).await;
+            ServiceResponse::new(request, error.error_response())
+        }
     };
     let user = user.as_ref().map_or("-", |user| user.name.as_str());
     let (status, took) = (response.status().as_u16(), begin.elapsed().as_secs_f64() * 1000.0);

@@ -1,7 +1,5 @@
 //! The only place that turns errors into HTTP answers: `{"error": "<what and why>"}`.
 
-use std::future::ready;
-
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, Route, web};
@@ -10,6 +8,8 @@ use ipchub_actors::messages::OpenError;
 use ipchub_actors::store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::api::body;
 
 /// What went wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,12 +176,20 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
 /// For methods that a path does not have.
 pub fn method(allowed: &[Method]) -> Route {
     let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    web::to(move |request: HttpRequest| {
+    web::to(move |request: HttpRequest, payload: web::Payload| {
         let error = format!("{} has no method {}", request.path(), request.method());
         let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, &error);
         if let Ok(value) = HeaderValue::from_str(&allowed) {
             response.headers_mut().insert(ALLOW, value);
         }
-        ready(response)
+        async move {
+            body::skip(payload.into_inner()).await;
+            response
+        }
     })
+}
+
+/// For queries that cannot be read: a name that comes twice, percent-encoding that is no text.
+pub(crate) fn query(error: actix_web::error::QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+    ApiError::Body(format!("the query cannot be read: {error}")).into()
 }

@@ -33,6 +33,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The whole URL map.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
+        .app_data(web::QueryConfig::default().error_handler(error::query))
         .service(
             web::scope("/api")
                 .service(

@@ -3,6 +3,7 @@
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
+use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::{RefOr, Schema};
 
@@ -24,7 +25,7 @@ impl Call {
     /// `description` is what `utoipa::path` made of the handler.
     fn new<D, H, A>(_: D, handler: H) -> Self
     where
-        D: utoipa::Path + utoipa::__dev::SchemaReferences,
+        D: utoipa::Path + SchemaReferences + for<'t> Tags<'t>,
         H: Handler<A>,
         A: FromRequest + 'static,
         H::Output: Responder + 'static,
@@ -32,8 +33,10 @@ impl Call {
         let method = D::methods().pop().expect("a description has a method");
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
+        let mut operation = D::operation();
+        operation.tags = Some(D::tags().into_iter().map(str::to_owned).collect());
         let route = web::method(http(&method)).to(handler);
-        Self { path: D::path(), method, operation: D::operation(), schemas, route }
+        Self { path: D::path(), method, operation, schemas, route }
     }
 }
 

@@ -1,6 +1,6 @@
 //! REST, `/api/v1`: one file per noun. Field names and their order are those of the original.
 
-mod body;
+pub(crate) mod body;
 pub(crate) mod calls;
 pub mod format;
 pub mod login;

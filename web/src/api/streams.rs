@@ -43,7 +43,7 @@ pub struct StreamQuery {
 #[into_params(parameter_in = Query)]
 pub struct ConsumerQuery {
     /// The consumer's `id`.
-    #[param(value_type = u32, required = true, example = 1073741825)]
+    #[param(value_type = u64, required = true, maximum = 4294967295_u64, example = 1073741825)]
     cid: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, call_service, init_service};
 use serde_json::Value;
 
-use super::openapi;
+use super::{TAGS, openapi};
 use crate::api::calls::pattern;
 
 thread_local! {
@@ -55,6 +55,8 @@ fn everything_has_an_example() {
     for (path, item) in api["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
             let place = format!("{method} {path}");
+            let tags = operation["tags"].as_array().expect("tags");
+            assert!(tags.len() == 1 && TAGS.iter().any(|(name, _)| tags[0] == *name), "{place}: {tags:?}");
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{place}");
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 if parameter.get("example").is_none() || parameter["description"].as_str().is_none_or(str::is_empty) {

@@ -194,7 +194,7 @@ impl From<AudioInfo> for Audio {
 #[schema(as = Consumer)]
 struct Viewer {
     /// `cid` of the call that ends it.
-    #[schema(example = 1073741825)]
+    #[schema(example = 1073741825, format = Int64)]
     id: u32,
     /// RFC 3339.
     #[schema(example = "2030-01-02T15:04:05.123456789+01:00")]

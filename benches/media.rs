@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ipchub_actors::route_table::Routes;
+use ipchub_actors::store::Document;
 use ipchub_media::flv::{Muxer, Options};
 use ipchub_media::path::canonical;
 use ipchub_media::rtp::Packet;
@@ -147,7 +148,7 @@ fn routes() -> Routes {
         format!(r#"{{"pattern":"/site{}/room{i}{end}","url":"rtsp://10.0.0.1/cam{i}"}}"#, i % 100)
     };
     let text = format!("[{}]", (0..ROUTES).map(route).collect::<Vec<_>>().join(","));
-    Routes::parse(&text, std::path::Path::new("routetable.json")).expect("valid")
+    Routes::parse(&text).expect("valid")
 }
 
 fn control(c: &mut Criterion) {

@@ -10,9 +10,11 @@ use std::process::Command;
 use camera::{Camera, Script};
 use support::ffmpeg::Media;
 use support::hub::Hub;
+use support::page::{self, Page};
 use support::process::Process;
 use support::rtsp::{H264_SDP, Rtsp};
 use support::viewer::{Viewer, Way};
+use support::websocket::WebSocket;
 use support::{SOON, ffmpeg, http};
 
 /// A hub with auth: `ann` may push below /live, `bob` may watch /live/+, `eve` nothing.
@@ -171,6 +173,51 @@ fn flv_asks_for_a_token_and_the_right() {
         viewer.wait_pictures(SOON, 5);
     }
     assert!(hub.log().iter().all(|line| !line.contains(&bob)));
+}
+
+#[test]
+fn pages_have_the_rights_of_their_token() {
+    let hub = hub();
+    let _push = push(&hub, "ann:push%20me", "/live/door");
+    hub.wait_live("/live/door");
+    let token = |user, password| http::login(hub.address(), user, password);
+    let (ann, bob, eve) = (token("ann", "push me"), token("bob", "w@tch"), token("eve", "e"));
+    for protocol in ["rtsp", "control", "data"] {
+        let open = |query: &str| WebSocket::speak(hub.address(), &format!("/streams/live/door{query}"), protocol);
+        for query in ["", "?token=x"] {
+            assert!(open(query).is_err_and(|error| error.to_string() == "status 401"), "{protocol}{query}");
+        }
+        if protocol != "rtsp" {
+            let refused = open(&format!("?token={eve}"));
+            assert!(refused.is_err_and(|error| error.to_string() == "status 403"), "{protocol}");
+        }
+    }
+    for way in [Page::rtsp as fn(&Hub, &str) -> Page, Page::wsp] {
+        let mut page = way(&hub, &format!("/live/door?token={bob}"));
+        page.play(1);
+        page.packet().expect("a packet");
+    }
+    // What comes over `rtsp` is known with its requests.
+    for (token, path) in [(&eve, "/live/door"), (&bob, "/room/door"), (&ann, "/live/door")] {
+        let mut page = Page::rtsp(&hub, &format!("{path}?token={token}"));
+        assert_eq!(page.request("DESCRIBE", "", &[], "").status, 403, "{path}");
+    }
+    for (token, expected) in [(&bob, 403), (&ann, 200)] {
+        let mut page = Page::rtsp(&hub, &format!("/live/page?token={token}"));
+        assert_eq!(page.request("ANNOUNCE", "", &[("Content-Type", "application/sdp")], H264_SDP).status, 200);
+        let transport = [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")];
+        assert_eq!(page.request("SETUP", "/streamid=0", &transport, "").status, 200);
+        assert_eq!(page.request("RECORD", "", &[], "").status, expected);
+    }
+    // A channel is of its user.
+    assert_eq!(
+        http::send(hub.address(), "POST", "/api/v1/users", &[], r#"{"name":"ben","password":"b","pull":"*"}"#).status,
+        200
+    );
+    let (_control, channel) = page::init(&hub, &format!("/live/door?token={bob}"));
+    let mut data = page::open(&hub, &format!("/live/door?token={}", token("ben", "b")), "data");
+    assert!(page::ask(&mut data, &format!("WSP/1.1 JOIN\r\nchannel: {channel}\r\n\r\n")).starts_with("WSP/1.1 404 "));
+    assert!(hub.log().iter().all(|line| !line.contains(&bob) && !line.contains(&ann)));
 }
 
 #[test]

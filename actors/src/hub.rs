@@ -7,11 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use actix::Addr;
 
 use crate::accounts::{Accounts, Gate};
+use crate::connection::Link;
+use crate::info::{Consumer, PacketType};
 use crate::meter::Stats;
 use crate::route_table::RouteTable;
 use crate::rtsp::multicast::groups::{Groups, Range};
 use crate::rtsp::udp::UdpPorts;
 use crate::supervisor::Supervisor;
+use crate::wsp::channels::Channels;
 
 /// Limits and times, from the configuration.
 #[derive(Debug, Clone)]
@@ -90,6 +93,8 @@ pub struct Hub {
     pub gate: Arc<Gate>,
     /// The UDP ports for RTP and RTCP, if they are open.
     pub udp: Option<Arc<UdpPorts>>,
+    /// Channels of WSP.
+    pub channels: Arc<Channels>,
     /// The multicast groups, if they are on.
     pub multicast: Option<Arc<Groups>>,
     /// When the hub started.
@@ -141,14 +146,19 @@ impl Hub {
     ) -> Self {
         let Tables { routes, accounts, gate } = tables;
         let multicast = settings.multicast.clone().map(|range| Arc::new(Groups::new(range)));
-        let (started, ids) = (Started::now(), Arc::default());
-        Self { multicast, settings, stats, supervisor, routes, accounts, gate, udp, started, ids }
+        let (channels, started, ids) = (Arc::default(), Started::now(), Arc::default());
+        Self { multicast, settings, stats, supervisor, routes, accounts, gate, udp, channels, started, ids }
     }
 
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.
-    pub fn consumer_id(&self, kind: crate::info::PacketType) -> u32 {
+    pub fn consumer_id(&self, kind: PacketType) -> u32 {
         let sequence = self.ids.consumers.fetch_add(1, Relaxed).wrapping_add(1) & 0x3fff_ffff;
         (kind as u32) << 30 | sequence
+    }
+
+    /// A new consumer of RTP, connected as `extra` says.
+    pub(crate) fn rtp_consumer(&self, extra: &str, link: &Arc<Link>) -> Arc<Consumer> {
+        Arc::new(Consumer::new(self.consumer_id(PacketType::Rtp), PacketType::Rtp, extra.to_owned(), Arc::clone(link)))
     }
 
     /// A new publisher's number.

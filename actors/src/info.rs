@@ -106,6 +106,11 @@ impl Reception {
 }
 
 impl Consumer {
+    /// How it is connected, for the log.
+    pub fn way(&self) -> &str {
+        self.extra.strip_prefix("net=").unwrap_or(&self.extra)
+    }
+
     /// One that begins now.
     pub(crate) fn new(id: u32, packet_type: PacketType, extra: String, link: Arc<Link>) -> Self {
         let (offered, dropped, unsent, loss) = Default::default();

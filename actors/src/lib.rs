@@ -6,6 +6,7 @@
 //! | [`supervisor::Supervisor`] | process | which source is at which path | [`messages::Claim`], [`messages::Find`], listing, kick, shutdown |
 //! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`], [`messages::SubscribeRtp`] |
 //! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, [`rtp_lane::RtpChunk`] when it plays, stop |
+//! | [`wsp::data::DataConnection`] | WSP data connection | its socket, what is not yet written | [`rtp_lane::RtpChunk`], start and stop from its control connection, end |
 //! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
 //! | [`accounts::Accounts`] | process | the users, ended tokens | logins, changes of users |
 //! | [`route_table::RouteTable`] | process | the routes, which of them are pulled | [`messages::Open`], listing, shutdown |
@@ -32,5 +33,6 @@ pub mod store;
 pub mod supervisor;
 pub mod trouble;
 pub mod viewer;
+pub mod wsp;
 
 pub use hub::{Hub, Settings};

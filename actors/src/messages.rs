@@ -17,7 +17,7 @@ use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
 use crate::pull::status::Snapshot;
 use crate::route_table::Route;
-use crate::rtp_lane::{RtpChunk, RtpStart};
+use crate::rtp_lane::{Form, RtpChunk, RtpStart};
 use crate::source::Source;
 use crate::store::StoreError;
 
@@ -425,8 +425,8 @@ pub struct Described {
 pub struct SubscribeRtp {
     /// The viewer as REST lists it.
     pub consumer: Arc<Consumer>,
-    /// It is sent datagrams.
-    pub udp: bool,
+    /// How it wants its packets.
+    pub form: Form,
     /// Where chunks go.
     pub chunks: Recipient<RtpChunk>,
     /// Where the end goes.

@@ -171,11 +171,11 @@ pub struct Protocols {
 pub struct Stats {
     /// Accepted connections of every kind.
     pub connections: Arc<Counter>,
-    /// RTSP connections.
+    /// RTSP connections, over websockets too.
     pub rtsp: Arc<Counter>,
     /// FLV viewers, over websocket and HTTP.
     pub flv: Arc<Counter>,
-    /// WSP connections.
+    /// WSP sessions: a control connection and what joined it.
     pub wsp: Arc<Counter>,
     /// Connections to cameras, those that are being made included.
     pub pulls: Arc<Counter>,

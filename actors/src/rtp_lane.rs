@@ -1,5 +1,5 @@
-//! The RTP lane of a source: each access unit's packets framed once for RTSP connections and, while a UDP viewer is there, once
-//! more as datagrams; every viewer gets the same bytes.
+//! The RTP lane of a source: each access unit's packets framed once for RTSP connections and, while such viewers are there, once
+//! more as datagrams and once as websocket messages; every viewer gets the same bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use actix::prelude::*;
 use bytes::{BufMut, Bytes, BytesMut};
 use ipchub_media::rtp::packet::HEADER_LEN;
 use ipchub_media::rtp::rtcp;
+use ipchub_media::websocket::{self, Opcode};
 
 use crate::info::Consumer;
-use crate::messages::{EndViewing, RtpOpening};
+use crate::messages::{EndViewing, RtpOpening, SubscribeRtp};
 use crate::meter::Stats;
 use crate::source::relay::{Relay, RtpUnit};
 
@@ -30,6 +31,19 @@ pub struct RtpChunk {
     pub interleaved: Bytes,
     /// The same packets one after the other, for UDP; `None` while no viewer wants it.
     pub datagrams: Option<Packed>,
+    /// The same as `interleaved`, each packet one binary message of a websocket; `None` while no viewer wants it.
+    pub websocket: Option<Bytes>,
+}
+
+/// How a viewer wants its packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// [`RtpChunk::interleaved`]
+    Interleaved,
+    /// [`RtpChunk::datagrams`]
+    Datagrams,
+    /// [`RtpChunk::websocket`]
+    Websocket,
 }
 
 /// Packets one after the other.
@@ -66,7 +80,7 @@ pub(crate) struct RtpLane {
 #[derive(Debug)]
 struct Viewer {
     consumer: Arc<Consumer>,
-    udp: bool,
+    form: Form,
     chunks: Recipient<RtpChunk>,
     end: Recipient<EndViewing>,
     behind: bool,
@@ -81,8 +95,12 @@ impl RtpLane {
         self.viewers.is_empty()
     }
 
-    fn has_udp(&self) -> bool {
-        self.viewers.values().any(|viewer| viewer.udp)
+    /// Adds the forms that viewers want.
+    fn complete(&self, mut chunk: RtpChunk) -> RtpChunk {
+        for viewer in self.viewers.values() {
+            chunk.add(viewer.form);
+        }
+        chunk
     }
 
     /// What is cached does not go with what comes next.
@@ -95,12 +113,12 @@ impl RtpLane {
 
     /// Fills the cache of a lane that nobody used so far.
     pub(crate) fn fill<'a>(&mut self, units: impl Iterator<Item = &'a RtpUnit>) {
-        self.gop = units.map(|unit| frame(unit, false)).collect();
+        self.gop = units.map(frame).collect();
     }
 
     /// Frames a unit and sends it to every viewer that is not behind. `starts`: viewers can begin with it.
     pub(crate) fn unit(&mut self, unit: &RtpUnit, starts: bool) {
-        let chunk = frame(unit, self.has_udp());
+        let chunk = self.complete(frame(unit));
         self.send(&chunk, starts);
         if starts {
             self.gop.clear();
@@ -117,7 +135,7 @@ impl RtpLane {
 
     /// A sender report of each track.
     pub(crate) fn report(&mut self, track: usize, bytes: &Bytes) {
-        let chunk = control(track, bytes, self.has_udp());
+        let chunk = self.complete(control(track, bytes));
         self.send(&chunk, false);
     }
 
@@ -151,17 +169,23 @@ impl RtpLane {
     /// Takes a viewer in. `reports` go first, so that it can place the tracks against each other from its first packet on.
     pub(crate) fn subscribe(
         &mut self,
-        consumer: Arc<Consumer>,
-        udp: bool,
-        chunks: Recipient<RtpChunk>,
-        end: Recipient<EndViewing>,
+        subscribe: SubscribeRtp,
         reports: &[(usize, Bytes)],
         starts: Vec<RtpStart>,
     ) -> RtpOpening {
+        let SubscribeRtp { consumer, form, chunks, end } = subscribe;
         let mut opening = RtpOpening { chunks: Vec::new(), starts };
-        opening.chunks.extend(reports.iter().map(|(track, bytes)| control(*track, bytes, udp)));
-        for chunk in &self.gop {
-            let chunk = if udp { with_datagrams(chunk) } else { chunk.clone() };
+        opening.chunks.extend(reports.iter().map(|(track, bytes)| control(*track, bytes)));
+        for report in &mut opening.chunks {
+            report.add(form);
+        }
+        for chunk in &mut self.gop {
+            let mut chunk = match form {
+                // Kept for the next one that comes.
+                Form::Websocket => chunk.add(form).clone(),
+                Form::Interleaved | Form::Datagrams => chunk.clone(),
+            };
+            chunk.add(form);
             if let Some(first) = first_packet(&chunk.interleaved)
                 && let Some(start) = opening.starts.get_mut(chunk.track)
                 && !opening.chunks.iter().any(|before| before.track == chunk.track && !before.rtcp)
@@ -172,7 +196,7 @@ impl RtpLane {
         }
         consumer.offered.fetch_add(opening.chunks.iter().map(|c| c.interleaved.len() as u64).sum(), Relaxed);
         let behind = self.gop.is_empty();
-        self.viewers.insert(consumer.id, Viewer { consumer, udp, chunks, end, behind });
+        self.viewers.insert(consumer.id, Viewer { consumer, form, chunks, end, behind });
         opening
     }
 
@@ -183,7 +207,7 @@ impl RtpLane {
     /// Tells all viewers that the source ended, in RTCP and by message.
     pub(crate) fn end(&mut self, reason: &str, relays: &[Relay]) {
         for (track, relay) in relays.iter().enumerate() {
-            let chunk = control(track, &rtcp::bye(relay.ssrc, reason), self.has_udp());
+            let chunk = self.complete(control(track, &rtcp::bye(relay.ssrc, reason)));
             self.send(&chunk, false);
         }
         for (_, viewer) in self.viewers.drain() {
@@ -192,7 +216,36 @@ impl RtpLane {
     }
 }
 
-fn frame(unit: &RtpUnit, udp: bool) -> RtpChunk {
+impl RtpChunk {
+    fn new(track: usize, rtcp: bool, interleaved: BytesMut) -> Self {
+        Self { track, rtcp, interleaved: interleaved.freeze(), datagrams: None, websocket: None }
+    }
+
+    /// Makes a form that is not there yet.
+    fn add(&mut self, form: Form) -> &Self {
+        match form {
+            Form::Interleaved => {}
+            Form::Datagrams => {
+                self.datagrams.get_or_insert_with(|| packed(&self.interleaved));
+            }
+            Form::Websocket => {
+                let own = self.interleaved.get(1).copied().unwrap_or_default();
+                self.websocket.get_or_insert_with(|| websocket_messages(&self.interleaved, own));
+            }
+        }
+        self
+    }
+
+    /// The websocket messages with a client's channel number. A copy if that is another than the track's own: few ask so.
+    pub fn websocket_on_channel(&self, channel: u8) -> Bytes {
+        match &self.websocket {
+            Some(messages) if self.interleaved.get(1) == Some(&channel) => messages.clone(),
+            _ => websocket_messages(&self.interleaved, channel),
+        }
+    }
+}
+
+fn frame(unit: &RtpUnit) -> RtpChunk {
     let room = unit.bytes + unit.packets.len() * (INTERLEAVED_HEAD + HEADER_LEN);
     let mut out = BytesMut::with_capacity(room);
     for packet in &unit.packets {
@@ -200,17 +253,15 @@ fn frame(unit: &RtpUnit, udp: bool) -> RtpChunk {
         out.put_u16((HEADER_LEN + packet.payload.len()) as u16);
         packet.write_to(&mut out);
     }
-    let chunk = RtpChunk { track: unit.track, rtcp: false, interleaved: out.freeze(), datagrams: None };
-    if udp { with_datagrams(&chunk) } else { chunk }
+    RtpChunk::new(unit.track, false, out)
 }
 
-fn control(track: usize, bytes: &Bytes, udp: bool) -> RtpChunk {
+fn control(track: usize, bytes: &Bytes) -> RtpChunk {
     let mut out = BytesMut::with_capacity(INTERLEAVED_HEAD + bytes.len());
     out.put_slice(&[b'$', (track * 2 + 1) as u8]);
     out.put_u16(bytes.len() as u16);
     out.put_slice(bytes);
-    let chunk = RtpChunk { track, rtcp: true, interleaved: out.freeze(), datagrams: None };
-    if udp { with_datagrams(&chunk) } else { chunk }
+    RtpChunk::new(track, true, out)
 }
 
 /// The packets of an interleaved chunk.
@@ -229,14 +280,26 @@ fn first_packet(interleaved: &[u8]) -> Option<RtpStart> {
     Some(RtpStart { sequence: u16::from_be_bytes([s0, s1]), timestamp: u32::from_be_bytes([t0, t1, t2, t3]) })
 }
 
-fn with_datagrams(chunk: &RtpChunk) -> RtpChunk {
-    let mut bytes = BytesMut::with_capacity(chunk.interleaved.len());
+fn packed(interleaved: &[u8]) -> Packed {
+    let mut bytes = BytesMut::with_capacity(interleaved.len());
     let mut lengths = Vec::new();
-    for packet in packets(&chunk.interleaved) {
+    for packet in packets(interleaved) {
         bytes.put_slice(packet);
         lengths.push(packet.len() as u16);
     }
-    RtpChunk { datagrams: Some(Packed { bytes: bytes.freeze(), lengths: lengths.into() }), ..chunk.clone() }
+    Packed { bytes: bytes.freeze(), lengths: lengths.into() }
+}
+
+fn websocket_messages(interleaved: &[u8], channel: u8) -> Bytes {
+    // The head of a message of a packet has four bytes, but for tiny and for huge ones.
+    let mut out = BytesMut::with_capacity(interleaved.len() + packets(interleaved).count() * 4);
+    for packet in packets(interleaved) {
+        websocket::put_head(Opcode::Binary, INTERLEAVED_HEAD + packet.len(), &mut out);
+        out.put_slice(&[b'$', channel]);
+        out.put_u16(packet.len() as u16);
+        out.put_slice(packet);
+    }
+    out.freeze()
 }
 
 /// The bytes with other channel numbers, for a client that asked for others. A copy: few do.

@@ -17,5 +17,7 @@ pub mod rtsp;
 pub mod sdp;
 pub mod sniff;
 pub mod timeline;
+pub mod websocket;
+pub mod wsp;
 
 pub use frame::{Codec, Frame, Kind, Parameters, Track, Units};

@@ -11,6 +11,7 @@ pub mod hub;
 pub mod json;
 pub mod lossy;
 pub mod netns;
+pub mod page;
 pub mod process;
 pub mod rtsp;
 pub mod udp;

@@ -219,6 +219,7 @@ fn read_websocket(mut socket: WebSocket, reader: &mut Reader, shared: &Mutex<Rec
                 }
             }
             Ok(Message::Close { code, reason }) => return End::Close { code, reason },
+            Ok(Message::Text(text)) => return End::Broken(format!("text in FLV: {text}")),
             Ok(Message::Pong(_)) => {}
             Err(error) => return End::Broken(error.to_string()),
         }

@@ -9,6 +9,7 @@ use super::http::Answer;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     Binary(Vec<u8>),
+    Text(String),
     Pong(Vec<u8>),
     Close { code: u16, reason: String },
 }
@@ -22,7 +23,8 @@ pub struct WebSocket {
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-const BINARY: u8 = 2;
+pub const TEXT: u8 = 1;
+pub const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
@@ -35,18 +37,33 @@ impl WebSocket {
 
     /// As [`WebSocket::open`] with that `Connection` header.
     pub fn open_with(address: SocketAddr, path: &str, connection: &str) -> io::Result<Self> {
-        let headers = [
+        Self::handshake(address, path, connection, "")
+    }
+
+    /// As [`WebSocket::open`], offering a subprotocol; the hub must choose it.
+    pub fn speak(address: SocketAddr, path: &str, protocol: &str) -> io::Result<Self> {
+        Self::handshake(address, path, "Upgrade", protocol)
+    }
+
+    fn handshake(address: SocketAddr, path: &str, connection: &str, protocol: &str) -> io::Result<Self> {
+        let mut headers = vec![
             ("Connection", connection),
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", KEY),
         ];
+        if !protocol.is_empty() {
+            headers.push(("Sec-WebSocket-Protocol", protocol));
+        }
         let answer = Answer::to(address, "GET", path, "HTTP/1.1", &headers)?;
         if answer.status != 101 {
             return Err(io::Error::other(format!("status {}", answer.status)));
         }
         let accept = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-accept"));
         assert_eq!(accept.map(|(_, value)| value.as_str()), Some(ACCEPT));
+        let chosen = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"));
+        let expected = protocol.split(", ").last().filter(|protocol| !protocol.is_empty());
+        assert_eq!(chosen.map(|(_, value)| value.as_str()), expected, "the subprotocol");
         Ok(Self { input: answer.into_input() })
     }
 
@@ -70,6 +87,7 @@ impl WebSocket {
         self.input.read_exact(&mut data)?;
         Ok(match first & 0x0f {
             BINARY => Message::Binary(data),
+            TEXT => Message::Text(String::from_utf8(data).expect("text is UTF-8")),
             PONG => Message::Pong(data),
             CLOSE => {
                 let (code, reason) =
@@ -90,10 +108,20 @@ impl WebSocket {
         self.send(CLOSE, &1000_u16.to_be_bytes())
     }
 
-    fn send(&mut self, opcode: u8, data: &[u8]) -> io::Result<()> {
+    /// A whole message.
+    pub fn send(&mut self, opcode: u8, data: &[u8]) -> io::Result<()> {
+        self.frame(0x80 | opcode, data)
+    }
+
+    /// One frame; `first` holds its kind (0 continues) and, in the highest bit, whether it is the last of its message.
+    pub fn frame(&mut self, first: u8, data: &[u8]) -> io::Result<()> {
         let mask = [0x12, 0x34, 0x56, 0x78];
-        let len = u8::try_from(data.len()).ok().filter(|len| *len < 126).expect("a client says little");
-        let mut frame = vec![0x80 | opcode, 0x80 | len];
+        let mut frame = vec![first];
+        match u16::try_from(data.len()) {
+            Ok(len @ 0..126) => frame.push(0x80 | len as u8),
+            Ok(len) => frame.extend([&[0x80 | 126][..], &len.to_be_bytes()].concat()),
+            Err(_) => frame.extend([&[0x80 | 127][..], &(data.len() as u64).to_be_bytes()].concat()),
+        }
         frame.extend(mask);
         frame.extend(data.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         self.input.get_mut().write_all(&frame)

@@ -95,12 +95,19 @@ fn call(request: &ServiceRequest) -> &str {
     request.path().strip_prefix("/api/v1").unwrap_or_default()
 }
 
-/// Whether a request may watch a canonical path.
-pub fn may_watch(request: &HttpRequest, hub: &Hub, path: &str) -> Result<(), ApiError> {
+/// Whose token a request for live media has; `None` where nobody is asked.
+pub fn viewer(request: &HttpRequest, hub: &Hub) -> Result<Option<Arc<User>>, ApiError> {
     if !hub.gate.auth {
-        return Ok(());
+        return Ok(None);
     }
     let token = token(request.query_string(), request.headers()).ok_or(Refusal::Token)?;
-    let user = hub.gate.token(&token)?;
-    Ok(hub.gate.may(&user, Right::Pull, path)?)
+    Ok(Some(hub.gate.token(&token)?))
+}
+
+/// Whether a request may watch a canonical path.
+pub fn may_watch(request: &HttpRequest, hub: &Hub, path: &str) -> Result<(), ApiError> {
+    match viewer(request, hub)? {
+        Some(user) => Ok(hub.gate.may(&user, Right::Pull, path)?),
+        None => Ok(()),
+    }
 }

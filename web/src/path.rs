@@ -1,6 +1,7 @@
 //! What a URL below `/streams/` asks for.
 
 use ipchub_media::path::with_case;
+use ipchub_media::rtsp::session::{MAX_PATH, StreamName};
 
 /// An output of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,19 @@ pub enum Asked {
     CrossDomain,
     /// A path without a format that the hub has.
     Unknown,
+}
+
+/// The stream that a websocket of RTSP or WSP is about, whatever output its URL names: of `/room/door.h264` that very path, of
+/// `/room/door.flv` the path `/room/door`. `None` if the URL names none.
+pub fn stream(rest: &str) -> Option<StreamName> {
+    /// Outputs of a stream, which players put behind its path.
+    const OUTPUTS: [&str; 3] = [".flv", ".m3u8", ".ts"];
+    let mut original_path = with_case(rest);
+    if let Some(output) = OUTPUTS.iter().find(|output| original_path.to_lowercase().ends_with(*output)) {
+        original_path.truncate(original_path.len() - output.len());
+    }
+    let path = original_path.to_lowercase();
+    (path.len() > 1 && path.len() <= MAX_PATH && !path.ends_with('/')).then_some(StreamName { path, original_path })
 }
 
 /// Reads what comes after `/streams` in a URL, still percent-encoded.
@@ -38,6 +52,27 @@ pub fn asked(rest: &str) -> Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_of_websockets() {
+        for (rest, expected) in [
+            ("/room/door", Some("/room/door")),
+            ("/Room/Door.h264", Some("/Room/Door.h264")),
+            ("/room/door.FLV", Some("/room/door")),
+            ("/room/door.m3u8", Some("/room/door")),
+            ("/room/1.ts", Some("/room/1")),
+            ("/room/./x//door.flv.flv", Some("/room/x/door.flv")),
+            ("/caf%C3%A9/1.2.3", Some("/café/1.2.3")),
+            ("/", None),
+            ("", None),
+            ("/.flv", None),
+            ("/room/", None),
+        ] {
+            assert_eq!(stream(rest).map(|name| name.original_path).as_deref(), expected, "{rest}");
+        }
+        assert_eq!(stream("/Room/Door.h264").map(|name| name.path).as_deref(), Some("/room/door.h264"));
+        assert_eq!(stream(&format!("/{}", "x".repeat(MAX_PATH))), None);
+    }
 
     #[test]
     fn urls() {

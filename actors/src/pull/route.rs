@@ -27,7 +27,7 @@ use super::target::Target;
 use crate::hub::Hub;
 use crate::messages::{EndPublishing, Find, Found, OpenError, Publish};
 use crate::meter::Active;
-use crate::rtsp::session::claim_and_publish;
+use crate::rtsp::publishing::claim_and_publish;
 
 mod live;
 mod retarget;

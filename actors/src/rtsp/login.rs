@@ -1,5 +1,6 @@
-//! Who asks on an RTSP connection, and whether it may: Digest, Basic in TLS, or a token in the URL's query. Once somebody has
-//! logged in the connection is theirs; what they may do is looked up for each stream, before anything is pulled.
+//! Who asks on an RTSP connection, and whether it may: Digest, Basic in TLS, or a token in the URL's query; over a websocket
+//! whoever opened that. Once somebody has logged in the connection is theirs; what they may do is looked up for each stream,
+//! before anything is pulled.
 
 use std::sync::Arc;
 

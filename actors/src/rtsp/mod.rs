@@ -1,9 +1,11 @@
 //! RTSP connections: thin shells around the state machine in `ipchub_media::rtsp::session`.
 
+pub(crate) mod carrier;
+mod listening;
 mod login;
 pub mod multicast;
-mod playing;
-mod publishing;
+pub(crate) mod playing;
+pub(crate) mod publishing;
 pub mod session;
 pub mod udp;
 mod unicast;

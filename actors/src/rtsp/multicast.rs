@@ -23,7 +23,7 @@ use crate::connection::Link;
 use crate::hub::Hub;
 use crate::info::{Consumer, GroupInfo, PacketType};
 use crate::messages::{EndViewing, Found, SubscribeRtp, Unsubscribe};
-use crate::rtp_lane::RtpChunk;
+use crate::rtp_lane::{Form, RtpChunk};
 use groups::Lease;
 use sockets::{Hear, Sockets};
 
@@ -194,7 +194,7 @@ impl Actor for GroupSender {
         let address = ctx.address();
         let subscribe = SubscribeRtp {
             consumer: Arc::clone(&self.consumer),
-            udp: true,
+            form: Form::Datagrams,
             chunks: address.clone().recipient(),
             end: address.recipient(),
         };

@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
+use bytes::Bytes;
 use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 
+use super::carrier::Carrier;
 use super::multicast::groups::Lease;
 use super::multicast::{Member, Membership, join};
 use super::session::RtspSession;
 use crate::accounts::Right;
-use crate::info::{Consumer, PacketType, Registered};
+use crate::connection::{Outbox, Socket};
+use crate::info::{Consumer, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
 };
-use crate::rtp_lane::{RtpChunk, on_channel};
+use crate::rtp_lane::{Form, RtpChunk, on_channel};
 use crate::supervisor::Supervisor;
 
 /// One path that is watched.
 #[derive(Debug)]
-pub(super) struct Playing {
+pub(crate) struct Playing {
     path: String,
     consumer: Arc<Consumer>,
     found: Found,
@@ -34,9 +37,17 @@ pub(super) struct Playing {
 type Refusal = (u16, String);
 
 impl Playing {
-    fn new(request: machine::Play, consumer: Arc<Consumer>, found: Found, registered: Registered) -> Self {
+    /// Becomes one of the source's consumers.
+    pub(crate) fn new(request: machine::Play, consumer: Arc<Consumer>, found: Found) -> Self {
         let machine::Play { path, transports } = request;
-        Self { path, consumer, found, transports, membership: None, _registered: registered }
+        log::info!("{path}: {} watches by {}", consumer.link.peer, consumer.way());
+        let _registered = found.info.add_consumer(Arc::clone(&consumer));
+        Self { path, consumer, found, transports, membership: None, _registered }
+    }
+
+    /// How a track goes, if it was set up.
+    pub(crate) fn transport(&self, track: usize) -> Option<TrackTransport> {
+        self.transports.get(track).copied().flatten()
     }
 
     /// Media does not come on the RTSP connection.
@@ -49,7 +60,7 @@ impl Playing {
     }
 
     /// A track was given up.
-    pub(super) fn set_transports(&mut self, transports: &[Option<TrackTransport>]) {
+    pub(crate) fn set_transports(&mut self, transports: &[Option<TrackTransport>]) {
         self.transports.clear();
         self.transports.extend_from_slice(transports);
     }
@@ -68,7 +79,7 @@ impl Drop for Playing {
             "{}: {} watched by {} for {:.1} s, {} chunks dropped",
             self.path,
             self.consumer.link.peer,
-            &self.consumer.extra["net=".len()..],
+            self.consumer.way(),
             self.consumer.started.at.elapsed().as_secs_f64(),
             self.consumer.dropped.load(Relaxed),
         );
@@ -117,30 +128,36 @@ impl RtspSession {
     }
 
     fn subscribe(&mut self, found: Found, request: machine::Play, ctx: &mut Context<Self>) {
+        if let Carrier::Wsp(_) = self.carrier {
+            return self.play_on_data(found, request, ctx);
+        }
         let udp = goes_by_udp(&request.transports);
         self.ports().reopen();
         let lease = self.ports().lease.clone();
-        let id = self.hub.consumer_id(PacketType::Rtp);
         let extra = match (&lease, udp) {
             (Some(lease), _) => format!("net=rtsp-multicast,{}", lease.group().address),
             (None, true) => "net=rtsp-udp".into(),
             (None, false) => "net=rtsp-tcp".into(),
         };
-        let consumer = Arc::new(Consumer::new(id, PacketType::Rtp, extra, Arc::clone(self.link())));
-        let registered = found.info.add_consumer(Arc::clone(&consumer));
+        let form = match self.carrier {
+            Carrier::Plain if udp => Form::Datagrams,
+            Carrier::Plain => Form::Interleaved,
+            Carrier::Websocket(_) | Carrier::Wsp(_) => Form::Websocket,
+        };
+        let consumer = self.hub.rtp_consumer(&extra, self.link());
         ctx.set_mailbox_capacity(self.hub.settings.viewer_queue);
         if let Some(lease) = lease {
-            let playing = Playing::new(request, consumer, found, registered);
+            let playing = Playing::new(request, consumer, found);
             return self.join_group(lease, playing, ctx);
         }
         let subscribe = SubscribeRtp {
             consumer: Arc::clone(&consumer),
-            udp,
+            form,
             chunks: ctx.address().recipient(),
             end: ctx.address().recipient(),
         };
         let opening = found.source.send(subscribe);
-        let playing = Playing::new(request, consumer, found, registered);
+        let playing = Playing::new(request, consumer, found);
         ctx.wait(opening.into_actor(self).map(move |opening, session, ctx| match opening {
             Ok(opening) => {
                 let RtpOpening { chunks, starts } = opening;
@@ -169,12 +186,15 @@ impl RtspSession {
     }
 
     fn start_playing(&mut self, playing: Playing, starts: Vec<Option<machine::RtpStart>>, ctx: &mut Context<Self>) {
-        log::info!("{}: {} watches by {}", playing.path, self.link().peer, &playing.consumer.extra["net=".len()..]);
         self.set_playing(playing);
         self.answer_play(Ok(starts), ctx);
     }
 
-    fn answer_play(&mut self, result: Result<Vec<Option<machine::RtpStart>>, Refusal>, ctx: &mut Context<Self>) {
+    pub(crate) fn answer_play(
+        &mut self,
+        result: Result<Vec<Option<machine::RtpStart>>, Refusal>,
+        ctx: &mut Context<Self>,
+    ) {
         let mut events = Vec::new();
         self.machine().answer_play(result, &mut events);
         self.act(events, ctx);
@@ -182,19 +202,20 @@ impl RtspSession {
     }
 
     fn send_chunk(&mut self, chunk: &RtpChunk, ctx: &mut Context<Self>) {
+        let over_websocket = matches!(self.carrier, Carrier::Websocket(_));
         let Some((outbox, socket, playing, ports)) = self.sending() else { return };
         match playing.transports.get(chunk.track).and_then(Option::as_ref) {
             // The group's sender has sent it.
             None | Some(TrackTransport::Multicast) => {}
             Some(TrackTransport::Interleaved { rtp, rtcp }) => {
-                let bytes = on_channel(&chunk.interleaved, if chunk.rtcp { *rtcp } else { *rtp });
-                if !outbox.is_empty() {
-                    return outbox.push(bytes);
-                }
-                match socket.try_write_vectored(&[IoSlice::new(&bytes)]) {
-                    Ok(written) if written == bytes.len() => {}
-                    Ok(written) => self.send_later(bytes.slice(written..), ctx),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send_later(bytes, ctx),
+                let channel = if chunk.rtcp { *rtcp } else { *rtp };
+                let bytes = match over_websocket {
+                    true => chunk.websocket_on_channel(channel),
+                    false => on_channel(&chunk.interleaved, channel),
+                };
+                match send_now(outbox, socket, bytes) {
+                    Ok(true) => {}
+                    Ok(false) => self.send_later(ctx),
                     Err(error) => self.fail(&error, ctx),
                 }
             }
@@ -206,6 +227,21 @@ impl RtspSession {
             }
         }
     }
+}
+
+/// Writes shared bytes in one call if nothing waits before them; what the kernel does not take waits. True: all was written
+/// or waits behind what is being waited for already.
+pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: Bytes) -> io::Result<bool> {
+    if !outbox.is_empty() {
+        outbox.push(bytes);
+        return Ok(true);
+    }
+    let written = match socket.try_write_vectored(&[IoSlice::new(&bytes)]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        written => written?,
+    };
+    outbox.push(bytes.slice(written..));
+    Ok(outbox.is_empty())
 }
 
 /// The source at a path, pulled first if a route leads there.
@@ -250,8 +286,6 @@ impl Handler<EndViewing> for RtspSession {
 
     fn handle(&mut self, end: EndViewing, ctx: &mut Self::Context) {
         self.end_playing();
-        let mut events = Vec::new();
-        self.machine().teardown(&end.reason, &mut events);
-        self.act(events, ctx);
+        self.tell_end(&end.reason, ctx);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
+use actix::{Addr, Arbiter};
 use bytes::Bytes;
 use ipchub_media::Track;
 use ipchub_media::rtp::receiver::{Order, Received, Receiver};
@@ -14,10 +14,14 @@ use ipchub_media::rtsp::session::TrackTransport;
 
 use super::udp::UdpRoute;
 use crate::info::{Reception, SourceInfo};
-use crate::messages::{Found, Media, MediaItem};
+use crate::messages::{Claim, Found, Media, MediaItem, Publish};
 use crate::meter::Stats;
 use crate::source::Source;
+use crate::supervisor::Supervisor;
 use crate::trouble::Trouble;
+
+/// Tries to publish to a source that is just ending.
+const CLAIMS: usize = 3;
 
 /// One published path.
 #[derive(Debug)]
@@ -133,4 +137,24 @@ impl Publishing {
             })
             .collect()
     }
+}
+
+/// Finds or makes the source of a path and publishes to it. A source that ends between the two is made anew.
+pub(crate) async fn claim_and_publish(
+    supervisor: Addr<Supervisor>,
+    path: String,
+    publish: Publish,
+) -> Result<Found, String> {
+    for _ in 0..CLAIMS {
+        let claim = Claim { path: path.clone(), arbiter: Arbiter::current() };
+        let found = match supervisor.send(claim).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => break,
+        };
+        if found.source.send(publish.clone()).await.is_ok() {
+            return Ok(found);
+        }
+    }
+    Err("the hub is shutting down".into())
 }

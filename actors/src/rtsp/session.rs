@@ -1,57 +1,59 @@
 //! The actor of one RTSP connection: it owns the socket, feeds the state machine and does what that says.
 
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use bytes::{BufMut, Bytes, BytesMut};
 use ipchub_media::rtsp::message::Request;
 use ipchub_media::rtsp::parser::{Item, Parser};
-use ipchub_media::rtsp::session::{Event, Publish as PublishRequest, Session, SessionConfig, TrackTransport};
+use ipchub_media::rtsp::session::{
+    Event, Offer, Publish as PublishRequest, Session, SessionConfig, StreamName, TrackTransport,
+};
 use ipchub_media::sdp::AddressFamily;
-use tokio::io::AsyncReadExt;
 
+use super::carrier::Carrier;
+use super::listening::{Drain, Listen};
 use super::playing::Playing;
-use super::publishing::Publishing;
+use super::publishing::{Publishing, claim_and_publish};
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
 use crate::accounts::Right;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
-use crate::messages::{Claim, EndPublishing, Found, Media, Publish, Unpublish};
+use crate::messages::{EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
 use crate::on_wake::{OnWake, every};
-use crate::supervisor::Supervisor;
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
-const READ_BUFFER: usize = 64 << 10;
+pub(super) const READ_BUFFER: usize = 64 << 10;
 /// A read with less room than this would cut a packet in two for nothing.
-const MIN_READ: usize = 4 << 10;
+pub(super) const MIN_READ: usize = 4 << 10;
 /// How often receiver reports are sent (RFC 3550, section 6.2).
 const REPORTS: Duration = Duration::from_secs(5);
 /// Timeouts are checked this often, or more often where they are short.
 const TICK: Duration = Duration::from_secs(1);
-/// Tries to publish to a source that is just ending.
-const CLAIMS: usize = 3;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
 const MAILBOX: usize = 256;
+
+/// Close code of a websocket that ends in order (RFC 6455, section 7.4.1).
+const NORMAL_CLOSURE: u16 = 1000;
 
 /// The actor of one RTSP connection.
 #[derive(Debug)]
 pub struct RtspSession {
-    pub(super) hub: Hub,
-    socket: Socket,
+    pub(crate) hub: Hub,
+    pub(super) socket: Socket,
     link: Arc<Link>,
-    parser: Parser,
-    session: Session,
-    buffer: BytesMut,
-    outbox: Outbox,
-    publishing: Option<Publishing>,
-    playing: Option<Playing>,
+    pub(crate) carrier: Carrier,
+    pub(super) parser: Parser,
+    pub(super) session: Session,
+    pub(super) buffer: BytesMut,
+    pub(crate) outbox: Outbox,
+    pub(super) publishing: Option<Publishing>,
+    pub(super) playing: Option<Playing>,
     /// Claimed from SETUP on.
     ports: Ports,
     /// Sessions have different ones.
@@ -61,27 +63,43 @@ pub struct RtspSession {
     reason: Option<String>,
     /// Who logged in.
     pub(super) user: Option<String>,
-    _counted: Active,
+    _counted: Arc<Active>,
 }
 
 impl RtspSession {
     /// Starts the actor on this thread, the one that accepted the connection.
     pub fn begin(hub: Hub, socket: Socket) -> Addr<Self> {
+        let counted = Arc::new(hub.stats.rtsp.enter());
+        Self::start_on(hub, socket, Carrier::Plain, None, counted)
+    }
+
+    pub(super) fn start_on(
+        hub: Hub,
+        socket: Socket,
+        carrier: Carrier,
+        opened: Option<(StreamName, Option<String>)>,
+        counted: Arc<Active>,
+    ) -> Addr<Self> {
+        let (stream, user) = opened.map_or((None, None), |(stream, user)| (Some(stream), user));
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let session = Session::new(SessionConfig {
                 session_id: format!("{:016x}", random_u64()),
                 timeout: hub.settings.session_timeout,
                 server_name: concat!("ipchub/", env!("CARGO_PKG_VERSION")).into(),
-                multicast: hub.multicast.is_some(),
-                udp_ports: hub.udp.as_ref().map(|udp| udp.ports()),
+                // A page cannot take datagrams.
+                multicast: hub.multicast.is_some() && stream.is_none(),
+                udp_ports: hub.udp.as_ref().filter(|_| stream.is_none()).map(|udp| udp.ports()),
                 address_family: if socket.link().peer.is_ipv6() { AddressFamily::V6 } else { AddressFamily::V4 },
+                stream,
+                offer: if let Carrier::Wsp(_) = carrier { Offer::Play } else { Offer::Both },
             });
             Self {
                 link: Arc::clone(socket.link()),
-                _counted: hub.stats.rtsp.enter(),
+                _counted: counted,
                 hub,
                 socket,
+                carrier,
                 parser: Parser::default(),
                 session,
                 buffer: BytesMut::with_capacity(MIN_READ),
@@ -92,7 +110,7 @@ impl RtspSession {
                 number: random_u64(),
                 heard: Instant::now(),
                 reason: None,
-                user: None,
+                user,
             }
         })
     }
@@ -102,9 +120,23 @@ impl RtspSession {
     }
 
     /// Everything is said: ends once the replies are written.
-    fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
-        self.reason.get_or_insert(reason.into());
+    pub(super) fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        self.end_with(NORMAL_CLOSURE, reason, ctx);
+    }
+
+    /// The same with a close code for a websocket.
+    pub(super) fn end_with(&mut self, code: u16, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        let reason = reason.into();
         self.end_playing();
+        if let Carrier::Wsp(control) = &mut self.carrier {
+            control.end(&reason);
+        }
+        if self.reason.is_none()
+            && let Some(bye) = self.carrier.goodbye(code, &reason)
+        {
+            self.outbox.push(bye);
+        }
+        self.reason.get_or_insert(reason);
         self.unpublish();
         ctx.wait(Drain.then(|(), session: &mut Self, ctx: &mut Context<Self>| {
             let _ = session;
@@ -119,13 +151,22 @@ impl RtspSession {
             (None, io::ErrorKind::TimedOut) => error.to_string(),
             _ => format!("connection lost: {error}"),
         };
-        self.reason.get_or_insert(reason);
         self.end_playing();
-        self.socket.reset_on_close();
+        match self.carrier.goodbye(NORMAL_CLOSURE, &reason) {
+            // Between two messages there is room for a proper end; within one there is not.
+            Some(bye) if self.link.killed().is_some() && self.outbox.is_empty() => self.socket.last_words(&bye),
+            _ => self.socket.reset_on_close(),
+        }
+        self.reason.get_or_insert(reason);
         ctx.stop();
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
+    /// The client says something.
+    pub(crate) fn hear(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
         &self.link
     }
 
@@ -151,9 +192,8 @@ impl RtspSession {
         playing.as_ref().map(|playing| (outbox, socket, playing, &*ports))
     }
 
-    /// Keeps the rest of a chunk and hears nothing until it is written.
-    pub(super) fn send_later(&mut self, rest: Bytes, ctx: &mut Context<Self>) {
-        self.outbox.push(rest);
+    /// Hears nothing until the rest of a chunk is written.
+    pub(super) fn send_later(&mut self, ctx: &mut Context<Self>) {
         ctx.wait(Drain);
     }
 
@@ -166,6 +206,9 @@ impl RtspSession {
 
     pub(super) fn end_playing(&mut self) {
         self.playing = None;
+        if let Carrier::Wsp(control) = &mut self.carrier {
+            control.pause();
+        }
     }
 
     fn unpublish(&mut self) {
@@ -177,10 +220,10 @@ impl RtspSession {
     }
 
     /// Cuts what was read into requests and packets and acts on them; stops where an answer must be waited for.
-    fn process(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn process(&mut self, ctx: &mut Context<Self>) {
         let now = self.now();
         while !ctx.waiting() && ctx.state().alive() {
-            match self.parser.next(&mut self.buffer) {
+            match self.next_item(ctx) {
                 Ok(Some(Item::Interleaved { channel, data })) => self.interleaved(channel, data, now),
                 Ok(Some(Item::Request(request))) => {
                     self.forward(ctx);
@@ -226,15 +269,17 @@ impl RtspSession {
         }
         self.act(events, ctx);
         self.claim_ports(ctx);
-        if let Some(playing) = &mut self.playing {
-            playing.set_transports(self.session.play_transports());
-        }
+        self.follow_tracks();
     }
 
     pub(super) fn act(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
         for event in events {
             match event {
-                Event::Reply(bytes) => self.outbox.push(bytes),
+                Event::Reply(bytes) => {
+                    if let Some(reply) = self.carrier.reply(bytes) {
+                        self.outbox.push(reply);
+                    }
+                }
                 Event::Publish(request) => self.publish(request, ctx),
                 Event::Describe(request) => self.describe(request, ctx),
                 Event::Play(request) => self.play(request, ctx),
@@ -332,7 +377,16 @@ impl RtspSession {
             None => self.hub.settings.session_timeout,
         };
         // A player over TCP that takes what it is sent is alive; one over UDP must say so.
-        let sent_to = self.playing.as_ref().is_some_and(|playing| !playing.is_udp());
+        let sent_to = match &self.carrier {
+            Carrier::Plain | Carrier::Websocket(_) => self.playing.as_ref().is_some_and(|playing| !playing.is_udp()),
+            Carrier::Wsp(control) => control.is_playing(),
+        };
+        let join_within = self.hub.settings.sniff_timeout;
+        if let Carrier::Wsp(control) = &self.carrier
+            && control.is_abandoned(self.link.since.elapsed(), join_within)
+        {
+            return self.end(format!("no data connection joined within {} s", join_within.as_secs_f64()), ctx);
+        }
         if silent > limit && !sent_to {
             self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
         }
@@ -350,7 +404,7 @@ impl RtspSession {
                     framed.put_slice(&[b'$', *rtcp]);
                     framed.put_u16(report.len() as u16);
                     framed.put_slice(&report);
-                    interleaved.push(framed.freeze());
+                    interleaved.push(self.carrier.packet(framed.freeze()));
                 }
                 (None, TrackTransport::Udp { .. } | TrackTransport::Multicast) => {}
             }
@@ -363,26 +417,6 @@ impl RtspSession {
             self.flush(ctx);
         }
     }
-}
-
-/// Finds or makes the source of a path and publishes to it. A source that ends between the two is made anew.
-pub(crate) async fn claim_and_publish(
-    supervisor: Addr<Supervisor>,
-    path: String,
-    publish: Publish,
-) -> Result<Found, String> {
-    for _ in 0..CLAIMS {
-        let claim = Claim { path: path.clone(), arbiter: Arbiter::current() };
-        let found = match supervisor.send(claim).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => break,
-        };
-        if found.source.send(publish.clone()).await.is_ok() {
-            return Ok(found);
-        }
-    }
-    Err("the hub is shutting down".into())
 }
 
 /// Tokens travel in queries and are not for logs.
@@ -440,73 +474,6 @@ impl Handler<EndPublishing> for RtspSession {
         // RTSP has no way to tell a publisher but a request of ours, which few publishers read: the TEARDOWN of RFC 2326
         // section 10.7 may come from either side. Then the connection closes.
         self.publishing = None;
-        let mut events = Vec::new();
-        self.session.teardown(&end.reason, &mut events);
-        self.act(events, ctx);
-    }
-}
-
-/// Writes what is left, while the actor hears nothing else.
-struct Drain;
-
-impl ActorFuture<RtspSession> for Drain {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut RtspSession,
-        ctx: &mut Context<RtspSession>,
-        task: &mut Task<'_>,
-    ) -> Poll<()> {
-        let RtspSession { outbox, socket, .. } = session;
-        match outbox.poll_flush(socket, task) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Ready(Err(error)) => {
-                session.fail(&error, ctx);
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
-/// Reads the socket.
-struct Listen;
-
-impl ActorFuture<RtspSession> for Listen {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut RtspSession,
-        ctx: &mut Context<RtspSession>,
-        task: &mut Task<'_>,
-    ) -> Poll<()> {
-        // What was read before an answer had to be waited for.
-        session.process(ctx);
-        loop {
-            if ctx.waiting() || !ctx.state().alive() {
-                // Polled again when the wait is over.
-                return Poll::Pending;
-            }
-            let room = session.buffer.capacity() - session.buffer.len();
-            if room < MIN_READ {
-                session.buffer.reserve(if session.publishing.is_some() { READ_BUFFER } else { MIN_READ });
-            }
-            let RtspSession { socket, buffer, .. } = session;
-            let read = pin!(socket.read_buf(buffer)).poll(task);
-            match read {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => {
-                    session.end("the client closed the connection", ctx);
-                    return Poll::Ready(());
-                }
-                Poll::Ready(Ok(_)) => session.process(ctx),
-                Poll::Ready(Err(error)) => {
-                    session.fail(&error, ctx);
-                    return Poll::Ready(());
-                }
-            }
-        }
+        self.tell_end(&end.reason, ctx);
     }
 }

@@ -142,7 +142,6 @@ impl Handler<SubscribeRtp> for Source {
     type Result = MessageResult<SubscribeRtp>;
 
     fn handle(&mut self, subscribe: SubscribeRtp, _: &mut Self::Context) -> Self::Result {
-        let SubscribeRtp { consumer, udp, chunks, end } = subscribe;
         let reports = self.reports();
         let here =
             self.timeline.start().map_or(0, |start| self.hub.started.at.elapsed().saturating_sub(start).as_nanos());
@@ -158,7 +157,7 @@ impl Handler<SubscribeRtp> for Source {
             lane.fill(gop.units());
             lane
         });
-        let opening: RtpOpening = lane.subscribe(consumer, udp, chunks, end, &reports, starts);
+        let opening: RtpOpening = lane.subscribe(subscribe, &reports, starts);
         MessageResult(opening)
     }
 }

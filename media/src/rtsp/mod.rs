@@ -24,5 +24,6 @@ mod mutation_tests;
 pub use message::{Headers, Method, Request, Response};
 pub use parser::{Item, ParseError, Parser};
 pub use session::{
-    Describe, Described, EndReason, Event, Group, Play, Publish, RtpStart, Session, SessionConfig, TrackTransport,
+    Describe, Described, EndReason, Event, Group, Offer, Play, Publish, RtpStart, Session, SessionConfig, StreamName,
+    TrackTransport,
 };

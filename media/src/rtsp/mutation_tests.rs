@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::headers::{Range, SessionId, Transport};
-use super::{Described, Event, Group, Item, Parser, RtpStart, Session, SessionConfig, TrackTransport};
+use super::{Described, Event, Group, Item, Offer, Parser, RtpStart, Session, SessionConfig, TrackTransport};
 use crate::path::{canonical, of_uri};
 use crate::sdp::{AddressFamily, Description, write};
 use crate::sniff::looks_like_rtsp;
@@ -132,6 +132,8 @@ fn run(bytes: &[u8], random: &mut Random) {
         udp_ports: Some((6970, 6971)),
         multicast: true,
         address_family: AddressFamily::V4,
+        stream: None,
+        offer: Offer::Both,
     });
     let mut parser = Parser::new();
     let mut buf = BytesMut::new();

@@ -38,7 +38,8 @@
 //!
 //! In any state OPTIONS, GET_PARAMETER and SET_PARAMETER change nothing; TEARDOWN and malformed bytes lead to Closed, where
 //! nothing is answered. DESCRIBE of the stream that is set up to be played, or is, and PAUSE while paused change nothing
-//! either. Any other pair of state and method is answered with 455, a method that no state knows with 501.
+//! either. Any other pair of state and method is answered with 455, a method that no state knows, or that the session does not
+//! offer, with 501.
 
 mod announce;
 mod describe;
@@ -51,11 +52,21 @@ pub use super::headers::RtpStart;
 use super::headers::SessionId;
 use super::message::{Method, Request, Response, quoted};
 use super::parser::ParseError;
-pub use events::{Describe, Described, EndReason, Event, Group, Play, Publish, SessionConfig, TrackTransport};
+pub use announce::MAX_PATH;
+pub use events::{
+    Describe, Described, EndReason, Event, Group, Offer, Play, Publish, SessionConfig, StreamName, TrackTransport,
+};
 use state::State;
 
 /// What `Public` lists: exactly what is served.
-const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+fn public(offer: Offer) -> &'static str {
+    match offer {
+        Offer::Both => {
+            "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+        }
+        Offer::Play => "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER",
+    }
+}
 
 /// One connection's session.
 #[derive(Debug)]
@@ -313,7 +324,7 @@ impl Session {
             response.headers.push("Session", id.to_string());
         }
         if own.status == 501 {
-            response.headers.push("Public", PUBLIC);
+            response.headers.push("Public", public(self.config.offer));
         }
         for (name, value) in own.headers.iter() {
             response.headers.push(name, value);

@@ -1,6 +1,7 @@
 //! Live media over HTTP: who asks for what, and the hand-over to a viewer actor.
 
 mod http_flv;
+mod rtsp;
 mod ws_flv;
 
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use ipchub_actors::Hub;
+use ipchub_actors::connection::Socket;
 use ipchub_actors::messages::{Found, Open};
 use ipchub_actors::viewer::{Framing, Start, Viewer};
 use ipchub_media::flv::{Hevc, Options};
@@ -54,6 +56,9 @@ pub async fn live(
     hub: web::Data<Hub>,
 ) -> Result<HttpResponse, ApiError> {
     drop(payload);
+    if let Some(protocol) = rtsp::Protocol::asked_by(&request) {
+        return protocol.open(&request, hub.get_ref().clone());
+    }
     let (path, original_path) = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
         Asked::Flv { path, original } => (path, original),
         Asked::CrossDomain => return Ok(page::crossdomain().await),
@@ -91,20 +96,28 @@ pub async fn live(
 /// Sends the head, then gives the connection to a viewer.
 fn watch<F: Framing>(
     request: &HttpRequest,
-    mut response: actix_web::HttpResponseBuilder,
+    response: actix_web::HttpResponseBuilder,
     hub: Hub,
     found: Found,
     options: Options,
     framing: F,
 ) -> Result<HttpResponse, ApiError> {
+    hand_over(request, response, move |socket| {
+        Viewer::begin(Start { hub, found, socket, options, framing });
+    })
+}
+
+/// Sends the head, then gives the connection to `next`.
+fn hand_over(
+    request: &HttpRequest,
+    mut response: actix_web::HttpResponseBuilder,
+    next: impl FnOnce(Socket) + 'static,
+) -> Result<HttpResponse, ApiError> {
     let slot = request
         .conn_data::<Rc<Slot>>()
         .ok_or_else(|| ApiError::Unavailable("this connection cannot carry live media".into()))?;
-    let body = HandOver::new(Rc::clone(slot), move |socket| {
-        Viewer::begin(Start { hub, found, socket, options, framing });
-    });
-    let mut response = response.body(body);
-    // The framing is the viewer's own.
+    let mut response = response.body(HandOver::new(Rc::clone(slot), next));
+    // The framing is that of who writes next.
     response.head_mut().no_chunking(true);
     Ok(response)
 }

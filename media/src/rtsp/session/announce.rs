@@ -1,6 +1,6 @@
 //! ANNOUNCE: what the stream is called and what its tracks are.
 
-use super::events::{Publish, TrackTransport};
+use super::events::{Publish, SessionConfig, TrackTransport};
 use super::{Refusal, refusal};
 use crate::frame::Track;
 use crate::path;
@@ -8,7 +8,7 @@ use crate::rtsp::message::{Request, quoted};
 use crate::sdp::Description;
 
 /// Longest stream path in bytes: it is a key of the registry and stands in every list and log line.
-pub(super) const MAX_PATH: usize = 1024;
+pub const MAX_PATH: usize = 1024;
 
 /// Longest `User-Agent` that is kept, in characters; it is shown, not understood.
 const MAX_USER_AGENT: usize = 200;
@@ -24,6 +24,8 @@ pub(super) fn check_length(path: &str) -> Result<(), Refusal> {
 #[derive(Debug)]
 pub(super) struct Announced {
     pub(super) path: String,
+    /// Path of the URL that the client has for the stream: what its controls are relative to.
+    pub(super) base: String,
     pub(super) tracks: Vec<Track>,
     /// Index: track.
     pub(super) transports: Vec<Option<TrackTransport>>,
@@ -33,12 +35,13 @@ pub(super) struct Announced {
 
 impl Announced {
     /// What an ANNOUNCE request says of its stream.
-    pub(super) fn read(request: &Request) -> Result<Self, Refusal> {
+    pub(super) fn read(request: &Request, config: &SessionConfig) -> Result<Self, Refusal> {
         let content_type = request.headers.get("Content-Type").unwrap_or_default();
         if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp") {
             return Err(refusal(415, format!("Content-Type is {}, expected application/sdp.", quoted(content_type))));
         }
-        let (path, _) = path::of_uri(&request.uri);
+        let (base, _) = path::of_uri(&request.uri);
+        let path = config.stream.as_ref().map_or_else(|| base.clone(), |stream| stream.path.clone());
         if path == "/" {
             return Err(refusal(400, "The URL has no path; it names the stream."));
         }
@@ -47,6 +50,7 @@ impl Announced {
         let user_agent = request.headers.get("User-Agent").unwrap_or_default();
         Ok(Self {
             path,
+            base,
             transports: vec![None; description.tracks.len()],
             tracks: description.tracks,
             user_agent: user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect(),

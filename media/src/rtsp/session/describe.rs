@@ -1,7 +1,7 @@
 //! DESCRIBE: which stream is meant and what it is made of.
 
 use super::announce::check_length;
-use super::events::{Describe, Described, Event, SessionConfig};
+use super::events::{Describe, Described, Event, SessionConfig, StreamName};
 use super::play::Playback;
 use super::state::State;
 use super::{Answer, Refusal, refusal};
@@ -23,19 +23,16 @@ pub(super) struct Describing {
 
 impl Describing {
     /// The question that a DESCRIBE request asks.
-    pub(super) fn read(request: &Request, cseq: u64) -> Result<(Self, Describe), Refusal> {
+    pub(super) fn read(request: &Request, cseq: u64, config: &SessionConfig) -> Result<(Self, Describe), Refusal> {
         check_accept(&request.headers)?;
-        let (path, query) = path::of_uri(&request.uri);
-        check_length(&path)?;
+        let (_, query) = path::of_uri(&request.uri);
+        let StreamName { path, original_path } = stream_name(&request.uri, config)?;
         let describing = Self { cseq, path: path.clone(), base: base(&request.uri), setup: None };
-        Ok((
-            describing,
-            Describe { path, original_path: path::of_uri_with_case(&request.uri), query: query.map(str::to_owned) },
-        ))
+        Ok((describing, Describe { path, original_path, query: query.map(str::to_owned) }))
     }
 
     /// The question that a SETUP request asks if nothing came before it.
-    pub(super) fn read_setup(request: Request, cseq: u64) -> Result<(Self, Describe), Refusal> {
+    pub(super) fn read_setup(request: Request, cseq: u64, config: &SessionConfig) -> Result<(Self, Describe), Refusal> {
         let header = transport(&request)?;
         let alternatives = Transport::parse_list(header);
         if alternatives.is_empty() {
@@ -45,9 +42,7 @@ impl Describing {
             return Err(refusal(455, "SETUP with mode=record is not possible before ANNOUNCE."));
         }
         let TrackUrl { stream, query, .. } = TrackUrl::read(&request.uri);
-        let original_path = path::of_uri_with_case(stream);
-        let (path, _) = path::of_uri(stream);
-        check_length(&path)?;
+        let StreamName { path, original_path } = stream_name(stream, config)?;
         let query = query.map(str::to_owned);
         let base = base(stream);
         Ok((Self { cseq, path: path.clone(), base, setup: Some(request) }, Describe { path, original_path, query }))
@@ -69,6 +64,16 @@ impl Describing {
             }
         }
     }
+}
+
+/// The stream that is meant: the carrier's, or the request's.
+fn stream_name(uri: &str, config: &SessionConfig) -> Result<StreamName, Refusal> {
+    if let Some(stream) = &config.stream {
+        return Ok(stream.clone());
+    }
+    let (path, _) = path::of_uri(uri);
+    check_length(&path)?;
+    Ok(StreamName { path, original_path: path::of_uri_with_case(uri) })
 }
 
 impl Playback {

@@ -25,6 +25,28 @@ pub struct SessionConfig {
     pub multicast: bool,
     /// That of the client's address: which unspecified address descriptions show.
     pub address_family: AddressFamily,
+    /// The stream that the carrier's own URL names, a websocket's; of the requests' URLs only the control matters then.
+    pub stream: Option<StreamName>,
+    /// What the session can be used for.
+    pub offer: Offer,
+}
+
+/// A stream that is known before any request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamName {
+    /// Canonical, see [`crate::path::canonical`], and more than `/`.
+    pub path: String,
+    /// The same in the case that was asked for, see [`crate::path::with_case`].
+    pub original_path: String,
+}
+
+/// What a session can be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Playing and publishing.
+    Both,
+    /// Playing: ANNOUNCE and RECORD are answered with 501.
+    Play,
 }
 
 /// What the shell must do, in order.
@@ -86,7 +108,7 @@ pub struct Publish {
 /// A client wants to know what a stream is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Describe {
-    /// Canonical, see [`crate::path::canonical`]; `/` if the URL had none, which a websocket's URL may make up for.
+    /// Canonical, see [`crate::path::canonical`]; `/` if the URL had none.
     pub path: String,
     /// The same in the case that was asked for, see [`crate::path::with_case`].
     pub original_path: String,

@@ -40,7 +40,7 @@ impl Playback {
     /// Whether the answer to a SETUP depends on the stream's multicast group, which is not known.
     pub(super) fn wants_group(&self, request: &Request, config: &SessionConfig) -> bool {
         let header = request.headers.get("Transport").filter(|_| config.multicast && self.group.is_none());
-        let (Some(header), Some(track)) = (header, self.track_of(&request.uri)) else { return false };
+        let (Some(header), Some(track)) = (header, self.track_of(&request.uri, config)) else { return false };
         let alternatives = Transport::parse_list(header);
         let first = alternatives.iter().find(|asked| {
             asked.protocol == Protocol::Multicast && offers_multicast(config).is_ok()
@@ -51,7 +51,7 @@ impl Playback {
 
     fn set_up(&mut self, request: &Request, config: &SessionConfig) -> Answer {
         let track = self
-            .track_of(&request.uri)
+            .track_of(&request.uri, config)
             .ok_or_else(|| refusal(404, format!("No track of {} has the URL {}.", self.path, quoted(&request.uri))))?;
         let header = transport(request)?;
         let mut why = refusal(461, format!("Transport {} is not offered here.", quoted(header)));
@@ -68,10 +68,13 @@ impl Playback {
     }
 
     /// The track by its control; the stream's own URL means the only one.
-    fn track_of(&self, uri: &str) -> Option<usize> {
+    fn track_of(&self, uri: &str, config: &SessionConfig) -> Option<usize> {
         match TrackUrl::read(uri).track {
             Some(track) => (track < self.transports.len()).then_some(track),
-            None => (self.transports.len() == 1 && path::of_uri(uri).0 == self.path).then_some(0),
+            None => {
+                let own = config.stream.is_some() || path::of_uri(uri).0 == self.path;
+                (own && self.transports.len() == 1).then_some(0)
+            }
         }
     }
 

@@ -85,14 +85,14 @@ impl Announced {
             .tracks
             .iter()
             .enumerate()
-            .map(|(index, track)| Control::new(&self.path, index, &track.control))
+            .map(|(index, track)| Control::new(&self.base, index, &track.control))
             .collect();
         let find = |matches: &dyn Fn(&Control) -> bool| controls.iter().position(matches);
         find(&|control| control.query.is_some() && control.query == query && control.full == asked)
-            .or_else(|| find(&|control| control.full == asked && asked != self.path))
+            .or_else(|| find(&|control| control.full == asked && asked != self.base))
             .or_else(|| find(&|control| query.is_some_and(|query| canonical(query).ends_with(&control.suffix))))
-            .or_else(|| find(&|control| asked != self.path && asked.ends_with(&control.suffix)))
-            .or_else(|| (self.tracks.len() == 1 && asked == self.path).then_some(0))
+            .or_else(|| find(&|control| asked != self.base && asked.ends_with(&control.suffix)))
+            .or_else(|| (self.tracks.len() == 1 && asked == self.base).then_some(0))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::announce::Announced;
 use super::describe::{Describing, check_accept};
-use super::events::{Event, Group, Publish, SessionConfig};
+use super::events::{Event, Group, Offer, Publish, SessionConfig};
 use super::play::Playback;
-use super::{Answer, PUBLIC, refusal};
+use super::{Answer, public, refusal};
 use crate::path;
 use crate::rtsp::headers::RtpStart;
 use crate::rtsp::message::{Method, Request, Response, quoted};
@@ -80,11 +80,14 @@ impl State {
             return self.join(request, cseq, out);
         }
         let (state, answer) = match (self, &request.method) {
-            (state, Method::Options) => (state, Ok(Response::new(200).with("Public", PUBLIC))),
+            (state, Method::Options) => (state, Ok(Response::new(200).with("Public", public(config.offer)))),
             (state, Method::GetParameter | Method::SetParameter) => (state, Ok(Response::new(200))),
 
+            (state, method @ (Method::Announce | Method::Record)) if config.offer == Offer::Play => {
+                (state, Err(refusal(501, format!("{method} is not offered here: this session can play only."))))
+            }
             (state @ (Self::Init | Self::Announced(_) | Self::Described(_)), Method::Announce) => {
-                match Announced::read(&request) {
+                match Announced::read(&request, config) {
                     Ok(announced) => (Self::Announced(announced), Ok(Response::new(200))),
                     Err(refusal) => (state, Err(refusal)),
                 }
@@ -104,14 +107,16 @@ impl State {
             }
             (state @ Self::Recording(_), Method::Record) => (state, Ok(Response::new(200))),
 
-            (state @ (Self::Init | Self::Described(_)), Method::Describe) => match Describing::read(&request, cseq) {
-                Ok((describing, describe)) => {
-                    out.push(Event::Describe(describe));
-                    return (Self::Describing(describing), None);
+            (state @ (Self::Init | Self::Described(_)), Method::Describe) => {
+                match Describing::read(&request, cseq, config) {
+                    Ok((describing, describe)) => {
+                        out.push(Event::Describe(describe));
+                        return (Self::Describing(describing), None);
+                    }
+                    Err(refusal) => (state, Err(refusal)),
                 }
-                Err(refusal) => (state, Err(refusal)),
-            },
-            (Self::Init, Method::Setup) => match Describing::read_setup(request, cseq) {
+            }
+            (Self::Init, Method::Setup) => match Describing::read_setup(request, cseq, config) {
                 Ok((describing, describe)) => {
                     out.push(Event::Describe(describe));
                     return (Self::Describing(describing), None);
@@ -204,8 +209,9 @@ impl State {
         let (Self::Prepared(playback) | Self::Playing { playback, .. } | Self::Paused(playback)) = self else {
             return None;
         };
-        let same = request.method == Method::Describe && path::of_uri(&request.uri).0 == playback.path;
-        same.then(|| check_accept(&request.headers).map(|()| playback.description(config)))
+        let same = config.stream.is_some() || path::of_uri(&request.uri).0 == playback.path;
+        (same && request.method == Method::Describe)
+            .then(|| check_accept(&request.headers).map(|()| playback.description(config)))
     }
 
     /// For "... is not possible ...".

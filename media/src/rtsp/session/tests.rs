@@ -2,12 +2,12 @@ mod describe;
 mod multicast;
 mod play;
 mod publish;
+mod websocket;
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::announce::MAX_PATH;
 use super::*;
 use crate::rtsp::{Item, Parser};
 use crate::sdp::{AddressFamily, Description};
@@ -30,6 +30,8 @@ fn session(udp_ports: Option<(u16, u16)>) -> Session {
         udp_ports,
         multicast: false,
         address_family: AddressFamily::V4,
+        stream: None,
+        offer: Offer::Both,
     })
 }
 

@@ -82,7 +82,7 @@ fn ffmpeg_and_gstreamer_play() {
             assert_eq!(reply.headers.get("Session"), (index >= 2).then_some("abc;timeout=60"), "{name}");
         }
         let [options, description, first, second, playing, _] = replies.as_slice() else { panic!("{name}") };
-        assert_eq!(options.headers.get("Public"), Some(PUBLIC));
+        assert_eq!(options.headers.get("Public"), Some(public(Offer::Both)));
         assert_eq!(description.headers.get("Content-Type"), Some("application/sdp"));
         assert_eq!(description.headers.get("Content-Base"), Some("rtsp://127.0.0.1:1554/live/test/"), "{name}");
         let sdp = Description::parse(&description.body).expect("a description");

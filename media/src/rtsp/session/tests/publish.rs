@@ -44,7 +44,7 @@ fn ffmpeg_publishes_over_tcp() {
         assert_eq!(response.headers.get("Server"), Some("ipchub/test"));
         assert_eq!(response.headers.get("Session"), (index >= 2).then_some("abc;timeout=60"), "{index}");
     }
-    assert_eq!(responses[0].headers.get("Public"), Some(PUBLIC));
+    assert_eq!(responses[0].headers.get("Public"), Some(public(Offer::Both)));
     assert_eq!(responses[3].headers.get("Transport"), Some("RTP/AVP/TCP;unicast;interleaved=2-3;mode=record"));
     assert_eq!((responses.len(), end), (6, Some(Event::End(EndReason::Teardown))));
 }

@@ -1,0 +1,74 @@
+//! What the actor of an RTSP connection waits for at its socket.
+
+use std::pin::{Pin, pin};
+use std::task::{Context as Task, Poll};
+
+use actix::prelude::*;
+use tokio::io::AsyncReadExt;
+
+use super::session::{MIN_READ, READ_BUFFER, RtspSession};
+
+/// Writes what is left, while the actor hears nothing else.
+pub(super) struct Drain;
+
+impl ActorFuture<RtspSession> for Drain {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut RtspSession,
+        ctx: &mut Context<RtspSession>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let RtspSession { outbox, socket, .. } = session;
+        match outbox.poll_flush(socket, task) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                session.fail(&error, ctx);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// Reads the socket.
+pub(super) struct Listen;
+
+impl ActorFuture<RtspSession> for Listen {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut RtspSession,
+        ctx: &mut Context<RtspSession>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        // What was read before an answer had to be waited for.
+        session.process(ctx);
+        loop {
+            if ctx.waiting() || !ctx.state().alive() {
+                // Polled again when the wait is over.
+                return Poll::Pending;
+            }
+            let RtspSession { socket, buffer, carrier, publishing, .. } = session;
+            let buffer = carrier.inbox().map_or(buffer, |inbox| &mut inbox.buffer);
+            if buffer.capacity() - buffer.len() < MIN_READ {
+                buffer.reserve(if publishing.is_some() { READ_BUFFER } else { MIN_READ });
+            }
+            let read = pin!(socket.read_buf(buffer)).poll(task);
+            match read {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    session.end("the client closed the connection", ctx);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(_)) => session.process(ctx),
+                Poll::Ready(Err(error)) => {
+                    session.fail(&error, ctx);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}

@@ -143,7 +143,6 @@ where
         Err(_) => Refusal::Silent(within.as_secs_f64()),
         Ok(Err(_)) => return Ok(()),
         Ok(Ok(Sniff::Rtsp)) => {
-            socket.link().counts_as(&hub.stats.traffic.rtsp);
             RtspSession::begin(hub.clone(), socket);
             return Ok(());
         }

@@ -38,7 +38,7 @@ pub fn token(query: &str, headers: &HeaderMap) -> Option<String> {
 
 /// Middleware around `/api/v1`.
 pub async fn check(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let begin = Instant::now();
@@ -51,9 +51,10 @@ pub async fn check(
     let response = match admitted {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(error) => {
-            let (request, payload) = request.into_parts();
-            body::skip(payload).await;
-            ServiceResponse::new(request, error.error_response())
+            if let Ok(payload) = request.extract::<web::Payload>().await {
+                body::skip(payload).await;
+            }
+            request.into_response(error.error_response())
         }
     };
     let user = user.as_ref().map_or("-", |user| user.name.as_str());

@@ -183,7 +183,7 @@ pub fn method(allowed: &[Method]) -> Route {
             response.headers_mut().insert(ALLOW, value);
         }
         async move {
-            body::skip(payload.into_inner()).await;
+            body::skip(payload).await;
             response
         }
     })

@@ -70,6 +70,7 @@ impl RtspSession {
     /// Starts the actor on this thread, the one that accepted the connection.
     pub fn begin(hub: Hub, socket: Socket) -> Addr<Self> {
         let counted = Arc::new(hub.stats.rtsp.enter());
+        socket.link().counts_as(&hub.stats.traffic.rtsp);
         Self::start_on(hub, socket, Carrier::Plain, None, counted)
     }
 

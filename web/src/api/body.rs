@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, web};
 use serde::de::DeserializeOwned;
@@ -16,8 +15,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// Reads what nobody wants and gives it away: a client that still sends while the connection is closed would lose the answer.
 /// A body that is too long or too slow ends the connection all the same.
-pub(crate) async fn skip(payload: Payload) {
-    let _ = tokio::time::timeout(WITHIN, web::Payload(payload).to_bytes_limited(MAX_BODY)).await;
+pub(crate) async fn skip(payload: web::Payload) {
+    let _ = tokio::time::timeout(WITHIN, payload.to_bytes_limited(MAX_BODY)).await;
 }
 
 /// Reads the body. What `Content-Type` says does not matter: scripts of the original send JSON with curl's default.

@@ -155,6 +155,7 @@ impl RtpLane {
                     viewer.consumer.offered.fetch_add(chunk.interleaved.len() as u64, Relaxed);
                 }
                 Err(SendError::Full(_)) => {
+                    self.stats.full_mailboxes.add(1);
                     if !std::mem::replace(&mut viewer.behind, true) {
                         self.stats.fell_behind.add(1);
                     }

@@ -22,7 +22,7 @@ use ipchub_actors::accounts::{self, Accounts, Gate};
 use ipchub_actors::demo::DemoPublisher;
 use ipchub_actors::hub::Tables;
 use ipchub_actors::messages::{GetRuntime, Shutdown};
-use ipchub_actors::meter::Stats;
+use ipchub_actors::meter::{Active, Stats};
 use ipchub_actors::route_table::{self, RouteTable, Routes};
 use ipchub_actors::rtsp::udp::UdpPorts;
 use ipchub_actors::store::Kept;
@@ -46,6 +46,8 @@ pub struct Running {
     hub: Hub,
     server: ServerHandle,
     address: SocketAddr,
+    /// This thread is one of the arbiters.
+    _counted: Active,
 }
 
 /// The routes of the data folder.
@@ -81,6 +83,7 @@ impl Running {
         let listener = listener::bind(config)?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::default().start();
+        let counted = stats.arbiters.enter();
         let count = routes.current().len();
         let accounts = Accounts::new(Arc::clone(&gate)).start();
         let tables = Tables { routes: RouteTable::new(routes).start(), accounts, gate };
@@ -106,7 +109,7 @@ impl Running {
             DemoPublisher::new(hub.clone(), DEMO_PATH, DEMO_CLIP)?.start();
             info!("the demo clip is at {DEMO_PATH}: open http://localhost:{}/#{DEMO_PATH}", address.port());
         }
-        Ok(Self { hub, server, address })
+        Ok(Self { hub, server, address, _counted: counted })
     }
 
     /// Where it listens.
@@ -124,7 +127,7 @@ impl Running {
         while active() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if let Ok(runtime) = self.hub.supervisor.send(GetRuntime).await
+        if let Ok(runtime) = self.hub.supervisor.send(GetRuntime { with_memory: false }).await
             && runtime.consumers > 0
         {
             warn!("{} viewers did not take their end in time", runtime.consumers);

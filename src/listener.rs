@@ -83,9 +83,11 @@ pub(crate) fn serve(
                 let (hub, certificate) = (hub.clone(), certificate.clone());
                 async move {
                     let http = Rc::new(ipchub_web::service(hub.clone()).await?);
+                    let counted = Rc::new(hub.stats.arbiters.enter());
                     // One for each kind: a flood of one must not hide another.
                     let trouble = Rc::new(RefCell::new(HashMap::<_, Trouble>::new()));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                        let _ = &counted;
                         let (hub, http, trouble) = (hub.clone(), Rc::clone(&http), Rc::clone(&trouble));
                         let certificate = certificate.clone();
                         async move {
@@ -163,7 +165,10 @@ async fn accept(
         Ok(Some((Spoken::Rtsp, socket))) => {
             RtspSession::begin(hub.clone(), socket);
         }
-        Ok(Some((Spoken::Http, socket))) => http.serve(socket).await,
+        Ok(Some((Spoken::Http, socket))) => {
+            socket.link().counts_as(&hub.stats.traffic.http);
+            http.serve(socket).await;
+        }
         Err(refusal) => {
             hub.stats.refused_protocol.add(1);
             return Err(refusal);

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::meter::{Active, Meter};
+use crate::meter::{Active, Followed, Meter, Traffic};
 
 pub use carrier::Carrier;
 pub use outbox::Outbox;
@@ -32,12 +32,14 @@ pub struct Link {
     /// The other end.
     pub peer: SocketAddr,
     /// Bytes in and out.
-    pub meter: Meter,
+    pub meter: Arc<Meter>,
     /// When it was accepted.
     pub since: Instant,
     /// Under TLS.
     secure: AtomicBool,
     kill: Kill,
+    /// The protocol whose bytes these are now.
+    followed: Mutex<Option<Followed>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,8 +52,8 @@ struct Kill {
 
 impl Link {
     pub(crate) fn new(peer: SocketAddr) -> Self {
-        let (meter, kill) = (Meter::default(), Kill::default());
-        Self { peer, meter, since: Instant::now(), secure: AtomicBool::new(false), kill }
+        let (meter, kill, followed) = Default::default();
+        Self { peer, meter, since: Instant::now(), secure: AtomicBool::new(false), kill, followed }
     }
 
     /// A link of one of several streams on this connection, with bytes and an end of its own.
@@ -62,6 +64,13 @@ impl Link {
     /// The connection is under TLS: what is said on it nobody else reads.
     pub fn is_secure(&self) -> bool {
         self.secure.load(Ordering::Relaxed)
+    }
+
+    /// Its bytes are of that protocol: those of its first protocol from its beginning, those of a later one from now on.
+    pub fn counts_as(&self, traffic: &Arc<Traffic>) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = followed.take().map(|_| (self.meter.bytes_in(), self.meter.bytes_out()));
+        *followed = Some(traffic.follow(&self.meter, before.unwrap_or_default()));
     }
 
     /// Ends the connection from any thread, at once. The first reason counts.
@@ -86,6 +95,11 @@ impl Link {
     pub fn poll_killed(&self, cx: &Context<'_>) -> io::Result<()> {
         self.kill.writer.register(cx.waker());
         self.check()
+    }
+
+    /// Counts bytes that came from the peer beside the connection: datagrams.
+    pub(crate) fn received_elsewhere(&self, bytes: usize) {
+        self.meter.received(bytes);
     }
 
     fn check(&self) -> io::Result<()> {

@@ -16,6 +16,7 @@
 //! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
 
 pub mod accounts;
+pub mod clip;
 pub mod connection;
 pub mod demo;
 pub mod hub;

@@ -87,6 +87,7 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
             let consumer = Arc::new(Consumer::new(id, PacketType::Flv, extra, Arc::clone(&link)));
             let registered = found.info.add_consumer(Arc::clone(&consumer));
             let counted = hub.stats.flv.enter();
+            link.counts_as(&hub.stats.traffic.flv);
             Self {
                 hub,
                 found,

@@ -6,11 +6,15 @@
 //! 3. [`rtp::depacketize`] makes access units, [`timeline`] gives them times on the source's one timeline: a [`Frame`].
 //! 4. A muxer ([`flv`]) writes each frame once.
 //!
+//! Files are read by [`mp4`] and [`flv::clip`], which find the samples of a [`clip`]; [`rtp::packetize`] makes packets of them.
+//!
 //! Every parser answers "not yet complete" and "invalid" differently, and every limit stands beside its code with its reason.
 
+pub mod clip;
 pub mod codec;
 pub mod flv;
 pub mod frame;
+pub mod mp4;
 pub mod path;
 pub mod rtp;
 pub mod rtsp;

@@ -40,50 +40,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The whole URL map.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
+        .app_data(web::QueryConfig::default().error_handler(error::query))
         .service(
             web::scope("/api")
                 .service(
                     web::scope("/v1")
                         .wrap(from_fn(access::check))
-                        .service(web::resource("/login").post(api::login::login).default_service(error::method()))
-                        .service(
-                            web::resource("/refreshtoken").get(api::login::refresh).default_service(error::method()),
-                        )
-                        .service(
-                            web::resource("/users")
-                                .get(api::users::list)
-                                .post(api::users::put)
-                                .default_service(error::method()),
-                        )
-                        .service(
-                            web::resource("/users/{name}")
-                                .get(api::users::show)
-                                .delete(api::users::delete)
-                                .default_service(error::method()),
-                        )
-                        .service(web::resource("/server").get(api::server::server).default_service(error::method()))
-                        .service(web::resource("/runtime").get(api::server::runtime).default_service(error::method()))
-                        .service(
-                            web::resource("/routes")
-                                .get(api::routes::list)
-                                .post(api::routes::put)
-                                .default_service(error::method()),
-                        )
-                        .service(
-                            web::resource("/routes/{pattern:.*}")
-                                .get(api::routes::show)
-                                .delete(api::routes::delete)
-                                .default_service(error::method()),
-                        )
-                        .service(web::resource("/streams").get(api::streams::list).default_service(error::method()))
-                        .service(
-                            web::resource("/streams/{path:.*}")
-                                .get(api::streams::show)
-                                .delete(api::streams::end)
-                                .default_service(error::method()),
-                        )
+                        .configure(api::calls::configure)
                         .default_service(web::to(error::not_found)),
                 )
+                .service(web::resource("").route(web::get().to(page::to_reference)))
+                .service(web::resource("/").route(web::to(page::reference)))
                 .route("/{any:(.*/)?crossdomain.xml}", web::get().to(page::crossdomain))
                 .default_service(web::to(error::not_found)),
         )

@@ -11,6 +11,7 @@ use ipchub_media::Track;
 use ipchub_media::rtp::Packet;
 use ipchub_media::rtp::receiver::Order;
 
+use super::file::{self, Player};
 use super::rtsp_client::{self, Camera};
 use super::target::Target;
 
@@ -19,6 +20,8 @@ use super::target::Target;
 pub(super) enum Feed {
     /// By RTSP.
     Camera(Box<Camera>),
+    /// From the disk.
+    File(Box<Player>),
 }
 
 /// A feed that has sent its first packet.
@@ -71,13 +74,17 @@ pub(super) enum PullError {
 impl Feed {
     /// Connects and plays; done when the first packet is there. All of it takes `limit` at most.
     pub(super) async fn open(target: Target, limit: Duration) -> Result<Opened, PullError> {
-        rtsp_client::open(target, limit).await
+        match target.file() {
+            Some(file) => file::open(file.clone(), limit).await,
+            None => rtsp_client::open(target, limit).await,
+        }
     }
 
     /// The next thing that it sends, or why there is no more.
     pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<Item, String>> {
         match self {
             Self::Camera(camera) => camera.poll_next(task),
+            Self::File(player) => player.poll_next(task),
         }
     }
 
@@ -85,6 +92,7 @@ impl Feed {
     pub(super) fn report(&mut self, track: usize, report: &[u8]) {
         match self {
             Self::Camera(camera) => camera.report(track, report),
+            Self::File(_) => {}
         }
     }
 
@@ -92,6 +100,16 @@ impl Feed {
     pub(super) async fn close(self) {
         match self {
             Self::Camera(camera) => camera.close().await,
+            // What is being read is read to its end and dropped.
+            Self::File(_) => {}
+        }
+    }
+
+    /// Whether silence means trouble. A clip may have long pauses: then only the disk can stall.
+    pub(super) fn may_stall(&self) -> bool {
+        match self {
+            Self::Camera(_) => true,
+            Self::File(player) => player.is_waiting(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod feed;
+mod file;
 mod ingest;
 pub mod route;
 mod rtsp_client;

@@ -5,6 +5,8 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::file::FileTarget;
+
 /// The option of a route's URL that names the transport; it is not sent to the camera.
 const TRANSPORT: &str = "transport";
 /// The option that names the certificate to trust, or any.
@@ -40,10 +42,12 @@ pub enum Trust {
 pub enum UrlError {
     #[error("{0}")]
     Parse(url::ParseError),
-    #[error("scheme {0:?} cannot be pulled, rtsp and rtsps can")]
+    #[error("scheme {0:?} cannot be pulled, rtsp, rtsps and file can")]
     Scheme(String),
     #[error("it names no host")]
     Host,
+    #[error("{0}")]
+    File(&'static str),
     #[error("transport={0:?} is not tcp or udp")]
     Transport(String),
     #[error("fingerprint={0:?} is not the SHA-256 of a certificate in 64 hexadecimal digits, or any")]
@@ -74,12 +78,18 @@ pub struct Target {
     login: Option<Login>,
     transport: Transport,
     trust: Trust,
+    file: Option<FileTarget>,
 }
 
 impl Target {
-    /// Takes a URL of the form `rtsp://user:password@host:port/path?query`; user and password may be percent-encoded.
+    /// Takes a URL of the form `rtsp://user:password@host:port/path?query`; user and password may be percent-encoded. Or one
+    /// of a file: `file:///folder/name`.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let mut url = Url::parse(text.trim()).map_err(UrlError::Parse)?;
+        if url.scheme() == "file" {
+            let file = Some(FileTarget::of_url(&url).map_err(UrlError::File)?);
+            return Ok(Self { url, login: None, transport: Transport::Any, trust: Trust::Authorities, file });
+        }
         if !matches!(url.scheme(), "rtsp" | "rtsps") {
             return Err(UrlError::Scheme(url.scheme().to_owned()));
         }
@@ -94,13 +104,17 @@ impl Target {
         let _ = url.set_password(None);
         url.set_fragment(None);
         let (transport, trust) = take_options(&mut url)?;
-        Ok(Self { url, login, transport, trust })
+        Ok(Self { url, login, transport, trust, file: None })
     }
 
     /// Where a camera says its stream is, with this target's options. User and password go with it only to the same host,
     /// unless the camera names others itself.
     pub(crate) fn redirected(&self, location: &str) -> Result<Self, UrlError> {
         let mut target = Self::parse(location)?;
+        // A camera has no say in what the hub reads from its disk.
+        if target.file.is_some() {
+            return Err(UrlError::Scheme("file".to_owned()));
+        }
         if self.is_encrypted() && !target.is_encrypted() {
             return Err(UrlError::Downgrade);
         }
@@ -114,6 +128,10 @@ impl Target {
     /// The stream that lies below this one.
     pub(crate) fn below<'a>(&self, segments: impl Iterator<Item = &'a str>) -> Self {
         let mut target = self.clone();
+        if let Some(file) = &mut target.file {
+            file.extend(segments);
+            return target;
+        }
         // Fails only for URLs without a host.
         if let Ok(mut path) = target.url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -136,6 +154,19 @@ impl Target {
         self.transport
     }
 
+    /// The file, if it is one.
+    pub(super) fn file(&self) -> Option<&FileTarget> {
+        self.file.as_ref()
+    }
+
+    /// Host and port, or a file's name without its folder: for logs and REST.
+    pub fn address(&self) -> String {
+        if let Some(file) = &self.file {
+            return format!("file:{}", file.name());
+        }
+        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
+    }
+
     /// Which certificates are taken.
     pub fn trust(&self) -> Trust {
         self.trust
@@ -149,11 +180,6 @@ impl Target {
     /// The one of the URL, or else 554 (RFC 2326, section 3.2), or 322 with TLS (RFC 7826, section 19.2).
     pub fn port(&self) -> u16 {
         self.url.port().unwrap_or(if self.is_encrypted() { 322 } else { 554 })
-    }
-
-    /// Host and port, for logs and REST.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
     }
 
     /// The text of this target's URL with `***` for everything that looks like a password.
@@ -290,7 +316,9 @@ mod tests {
         let tls = Target::parse("rtsps://h/a?fingerprint=any").expect("valid");
         assert_eq!(tls.redirected("rtsp://h/a"), Err(UrlError::Downgrade));
         assert_eq!(tls.redirected("rtsps://o/a").map(|target| target.trust()), Ok(Trust::Any));
-        assert!(matches!(plain.redirected("http://h/"), Err(UrlError::Scheme(_))));
+        for elsewhere in ["http://h/", "file:///etc/a.mp4"] {
+            assert!(matches!(plain.redirected(elsewhere), Err(UrlError::Scheme(_))), "{elsewhere}");
+        }
     }
 
     #[test]
@@ -314,6 +342,8 @@ mod tests {
             ("rtsp:///x", "host"),
             ("rtsp:x", "host"),
             ("rtsp://h/?transport=quic", "quic"),
+            ("file://server/a.mp4", "host"),
+            ("file:///a.mp4?transport=tcp", "%3F"),
             ("rtsps://h/?fingerprint=12:34", "SHA-256"),
             ("rtsps://h/?fingerprint=zz", "SHA-256"),
         ] {

@@ -55,7 +55,7 @@ impl Playing {
         goes_by_udp(&self.transports)
     }
 
-    pub(super) fn consumer(&self) -> &Arc<Consumer> {
+    pub(crate) fn consumer(&self) -> &Arc<Consumer> {
         &self.consumer
     }
 
@@ -278,7 +278,9 @@ impl Handler<RtpChunk> for RtspSession {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        self.send_chunk(&chunk, ctx);
+        if self.sending().is_some_and(|(_, _, playing, _)| playing.consumer.id == chunk.consumer) {
+            self.send_chunk(&chunk, ctx);
+        }
     }
 }
 

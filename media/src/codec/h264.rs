@@ -4,7 +4,7 @@ mod sps;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Error, checked, fmtp_value, insert_pps, sprop};
+use super::{Error, checked, cut_sized, fmtp_value, insert_pps, sprop};
 
 /// Slice of a picture that needs others.
 pub const SLICE: u8 = 1;
@@ -100,6 +100,27 @@ impl Parameters {
             Ok(units) => Some(Self::from_units(units)),
             Err(e) => Some(Err(e)),
         }
+    }
+
+    /// Reads an `AVCDecoderConfigurationRecord` (ISO 14496-15, section 5.3.3.1): the parameter sets, if it has any, and the
+    /// bytes of a NAL unit's length.
+    ///
+    /// # Errors
+    /// If it ends too early or its SPS or PPS cannot be read.
+    pub fn from_avcc(record: &Bytes) -> Result<(Option<Self>, u8), Error> {
+        const WHAT: &str = "avcC";
+        let lengths = (*record.get(4).ok_or(Error::Truncated { what: WHAT, bit: 8 * record.len() })? & 3) + 1;
+        let mut at = 5;
+        let mut units = Vec::new();
+        for mask in [0x1f, 0xff] {
+            let count = record.get(at).copied().unwrap_or(0) & mask;
+            at += 1;
+            for _ in 0..count {
+                units.push(cut_sized(record, &mut at, WHAT)?);
+            }
+        }
+        let parameters = (!units.is_empty()).then(|| Self::from_units(units)).transpose()?;
+        Ok((parameters, lengths))
     }
 
     /// Units of other types are left out: some cameras put an SEI between them.

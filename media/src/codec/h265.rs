@@ -7,7 +7,7 @@ use std::slice::from_ref;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::h264::put_with_length;
-use super::{Error, checked, fmtp_value, insert_pps, sprop};
+use super::{Error, checked, cut_sized, fmtp_value, insert_pps, sprop};
 
 /// The last type of a slice; the types above are not part of the coded picture.
 pub const LAST_SLICE: u8 = 31;
@@ -111,6 +111,30 @@ impl Parameters {
             }
         }
         (!units.is_empty()).then(|| Self::from_units(units))
+    }
+
+    /// Reads an `HEVCDecoderConfigurationRecord` (ISO 14496-15, section 8.3.3.1): the parameter sets, if it has any, and the
+    /// bytes of a NAL unit's length.
+    ///
+    /// # Errors
+    /// If it ends too early or its VPS, SPS or PPS cannot be read.
+    pub fn from_hvcc(record: &Bytes) -> Result<(Option<Self>, u8), Error> {
+        const WHAT: &str = "hvcC";
+        let short = Error::Truncated { what: WHAT, bit: 8 * record.len() };
+        let (Some(lengths), Some(arrays)) = (record.get(21), record.get(22)) else { return Err(short) };
+        let mut at = 23;
+        let mut units = Vec::new();
+        for _ in 0..*arrays {
+            let count = record.get(at + 1..at + 3).and_then(|bytes| bytes.first_chunk()).ok_or(short.clone())?;
+            at += 3;
+            for _ in 0..u16::from_be_bytes(*count) {
+                units.push(cut_sized(record, &mut at, WHAT)?);
+            }
+        }
+        // Some writers have an array of SEI only.
+        let has_sets = units.iter().any(|unit| unit.first().is_some_and(|b| matches!(nal_type(*b), VPS | SPS | PPS)));
+        let parameters = has_sets.then(|| Self::from_units(units)).transpose()?;
+        Ok((parameters, (lengths & 3) + 1))
     }
 
     /// The types of the units count, not the parameter they came in.

@@ -127,6 +127,19 @@ pub(crate) fn strip(nal: Bytes) -> Bytes {
     nal.slice(start..end)
 }
 
+/// Two bytes of length and that many bytes, as they stand in the records of containers.
+fn cut_sized(record: &Bytes, at: &mut usize, what: &'static str) -> Result<Bytes, Error> {
+    let short = Error::Truncated { what, bit: 8 * record.len() };
+    let Some(len) = record.get(*at..).and_then(|rest| rest.first_chunk()) else { return Err(short) };
+    let start = *at + 2;
+    let end = start + usize::from(u16::from_be_bytes(*len));
+    if end > record.len() {
+        return Err(short);
+    }
+    *at = end;
+    Ok(record.slice(start..end))
+}
+
 /// Checks what every parameter set must have: a type, a length within bounds and something behind its header.
 fn checked(nal: Bytes, header: usize, what: &'static str) -> Result<Bytes, Error> {
     let nal = strip(nal);

@@ -1,6 +1,7 @@
 //! FLV (Adobe "Video File Format Specification" 10.1, annex E) and its enhanced form for H.265 (Veovera "Enhanced RTMP" v1).
 
 pub mod amf0;
+pub mod clip;
 pub mod demux;
 pub mod mux;
 

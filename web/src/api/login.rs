@@ -9,8 +9,10 @@ use ipchub_actors::accounts::Refusal;
 use ipchub_actors::accounts::tokens::Pair;
 use ipchub_actors::messages::{LogIn, Refresh};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body;
+use super::openapi::Failure;
 use crate::error::ApiError;
 use crate::{access, connection};
 
@@ -18,16 +20,23 @@ use crate::{access, connection};
 const PROXIED: [HeaderName; 3] = [FORWARDED, X_FORWARDED_FOR, actix_web::http::header::VIA];
 
 /// The body of `POST /login`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Credentials {
+    /// In any case.
+    #[schema(example = "admin")]
     username: String,
+    #[schema(example = "admin", format = Password)]
     password: String,
 }
 
 /// Two tokens.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Tokens {
+    /// Good for two hours, as `?token=` or `Authorization: Bearer`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.c2lnbmF0dXJl")]
     access_token: String,
+    /// Good for seven days, once: `GET /refreshtoken`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.YW5vdGhlcg")]
     refresh_token: String,
 }
 
@@ -41,7 +50,12 @@ fn answer(pair: Pair) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Tokens::from(pair))
 }
 
-/// `POST /login`
+/// Log in
+///
+/// `admin`/`admin`, with which a new hub begins, logs in from the hub's own machine only.
+#[utoipa::path(post, path = "/login", tag = "login", security(()), request_body = Credentials,
+    responses((status = 200, description = "Logged in.", body = Tokens),
+        Failure<400>, Failure<401>, Failure<408>, Failure<413>, Failure<415>, Failure<429>, Failure<503>))]
 pub async fn login(request: HttpRequest, payload: web::Payload, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
     let Credentials { username, password } = body::json(&request, payload).await?;
     let link = connection::link(&request);
@@ -52,7 +66,13 @@ pub async fn login(request: HttpRequest, payload: web::Payload, hub: web::Data<H
     Ok(answer(pair))
 }
 
-/// `GET /refreshtoken?token=`
+/// Exchange a refresh token for a new pair
+///
+/// The token is used up by it. Used a second time, it ends the login.
+#[utoipa::path(get, path = "/refreshtoken", tag = "login", security(()),
+    params(("token" = String, Query, description = "The refresh token; it may come as `Authorization: Bearer` instead.",
+        example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZG1pbiJ9.YW5vdGhlcg")),
+    responses((status = 200, description = "A new pair.", body = Tokens), Failure<401>, Failure<503>))]
 pub async fn refresh(request: HttpRequest, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
     let token = access::token(request.query_string(), request.headers()).ok_or(Refusal::Token)?;
     let pair = hub.accounts.send(Refresh { token }).await??;

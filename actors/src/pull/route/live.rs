@@ -24,6 +24,7 @@ impl PullRoute {
         let State::Live(live) = &mut self.state else { return };
         let Some(media) = live.ingest.media(live.id, now) else { return };
         self.status.add_bytes(media.bytes);
+        self.hub.stats.traffic.pulled.add(media.bytes);
         live.found.info.set_reception(live.id, live.ingest.reception());
         let source = live.found.source.clone();
         match source.try_send(media) {
@@ -81,7 +82,8 @@ impl PullRoute {
         let unwanted = self.wanted.elapsed();
         match &self.state {
             State::Live(live) => {
-                if let Some(reason) = live.ingest.stalled(self.hub.settings.pull_stall) {
+                let limit = self.hub.settings.pull_stall;
+                if let Some(reason) = live.ingest.stalled(limit).filter(|_| live.feed.may_stall()) {
                     return self.broken(&reason, ctx);
                 }
                 if live.found.info.publisher() != Some(live.id) {

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod listener;
 pub mod log;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,6 +31,7 @@ use ipchub_actors::{Hub, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use config::Config;
+use tls::Certificate;
 
 /// How long viewers and publishers have to take their proper end.
 const END_WITHIN: Duration = Duration::from_secs(3);
@@ -56,7 +58,7 @@ fn routes(config: &Config) -> Result<Kept<Routes>> {
 pub fn check(config: &Config) -> Result<()> {
     routes(config)?;
     accounts::open(&config.accounts()?).context("reading the users")?;
-    Ok(())
+    tls::check(config)
 }
 
 impl Running {
@@ -64,6 +66,7 @@ impl Running {
     pub async fn start(config: &Config) -> Result<Self> {
         let settings: Arc<Settings> = Arc::new(config.settings()?);
         let routes = routes(config)?;
+        let certificate = Certificate::load(config)?;
         let gate = Arc::new(Gate::open(&config.accounts()?).context("reading the users")?);
         let stats = Arc::new(Stats::default());
         let udp = match u16::try_from(config.rtsp.udp_port) {
@@ -87,8 +90,11 @@ impl Running {
         if let Some(udp) = &udp {
             udp.run(&stats);
         }
-        let server = listener::serve(listener, config.workers, &hub)?;
+        let server = listener::serve(listener, config.workers, &hub, certificate.clone())?;
         info!("ipchub {} listening on {address}", env!("CARGO_PKG_VERSION"));
+        if certificate.is_some() {
+            info!("TLS on the same port, with the certificate {}", config.tls.cert);
+        }
         if let Some(udp) = &udp {
             let (rtp, rtcp) = udp.ports();
             info!("RTP and RTCP over UDP on ports {rtp} and {rtcp}");

@@ -66,6 +66,17 @@ pub fn decode(input: &str, options: &[&str]) {
     finish_decoding(&mut process, input);
 }
 
+/// As [`decode`], with options of the input too.
+pub fn decode_with(input: &str, before: &[&str], options: &[&str]) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-v", "error", "-xerror"]).args(before).args(["-i", input]).args(options);
+    let mut process = Process::start({
+        command.args(["-f", "null", "-"]);
+        command
+    });
+    finish_decoding(&mut process, input);
+}
+
 /// As [`decode`], without waiting for the end.
 pub fn start_decoding(input: &str, options: &[&str]) -> Process {
     let mut command = Command::new("ffmpeg");

@@ -14,6 +14,7 @@ pub mod netns;
 pub mod page;
 pub mod process;
 pub mod rtsp;
+pub mod tls;
 pub mod udp;
 pub mod viewer;
 pub mod websocket;

@@ -1,6 +1,5 @@
 //! Who asks, and whether they may: every call of REST comes through here, and has its line in the log.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use ipchub_actors::accounts::users::User;
 use ipchub_actors::accounts::{Refusal, Right};
 use serde::Deserialize;
 
-use crate::connection::Slot;
+use crate::connection;
 use crate::error::ApiError;
 
 /// What anybody may ask, with any method: the wrong ones are told so.
@@ -60,7 +59,7 @@ pub async fn check(
 
 /// The other end.
 pub fn peer(request: &HttpRequest) -> String {
-    let peer = request.conn_data::<Rc<Slot>>().and_then(|slot| slot.peer()).or(request.peer_addr());
+    let peer = connection::link(request).map(|link| link.peer).or(request.peer_addr());
     peer.map_or_else(|| "-".into(), |peer| peer.to_string())
 }
 

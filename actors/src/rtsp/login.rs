@@ -7,22 +7,46 @@ use std::sync::Arc;
 use ipchub_media::path::of_uri;
 use ipchub_media::rtsp::auth::{Asked, Authorization, Ha1, challenge};
 use ipchub_media::rtsp::message::{Method, Request};
+use ipchub_media::rtsp::session::Event;
 
 use super::session::RtspSession;
 use crate::accounts::users::User;
 use crate::accounts::{Refusal, Right};
 
 /// What a request is refused with.
-pub(super) struct Refused {
-    pub(super) status: u16,
-    pub(super) text: String,
+struct Refused {
+    status: u16,
+    text: String,
     /// Values of `WWW-Authenticate`.
-    pub(super) challenges: Vec<String>,
+    challenges: Vec<String>,
+}
+
+/// Tokens travel in queries and are not for logs.
+pub(super) fn without_query(uri: &str) -> &str {
+    uri.split_once('?').map_or(uri, |(path, _)| path)
 }
 
 impl RtspSession {
+    /// Gives a request to the state machine, if whoever sent it may ask.
+    pub(super) fn step(&mut self, request: Request, events: &mut Vec<Event>) {
+        match self.admit(&request) {
+            Ok(()) => self.machine().request(request, events),
+            Err(Refused { status, text, challenges }) => {
+                self.machine().refuse(&request, (status, &text), &challenges, events);
+            }
+        }
+    }
+
+    /// What is to be done instead of publishing, if whoever asks may not.
+    pub(super) fn refuse_publish(&mut self, path: &str) -> Option<Vec<Event>> {
+        let refusal = self.may(Right::Push, path).err()?;
+        let mut events = Vec::new();
+        self.machine().answer_publish(Err(refusal), &mut events);
+        Some(events)
+    }
+
     /// Whether a request may be looked at.
-    pub(super) fn admit(&mut self, request: &Request) -> Result<(), Refused> {
+    fn admit(&mut self, request: &Request) -> Result<(), Refused> {
         let asks = matches!(
             request.method,
             Method::Describe | Method::Announce | Method::Setup | Method::Play | Method::Record
@@ -55,7 +79,7 @@ impl RtspSession {
         match header.and_then(Authorization::read) {
             Some(Authorization::Digest(answer)) => gate.digest(&answer, asked, address),
             Some(Authorization::Bearer(token)) => gate.token(&token),
-            Some(Authorization::Basic { user, password }) if self.link().is_tls() => {
+            Some(Authorization::Basic { user, password }) if self.link().is_secure() => {
                 gate.known(&user, |user| Ha1::of(user, &password), address)
             }
             Some(Authorization::Basic { .. }) | None => Err(Refusal::Token),
@@ -72,7 +96,7 @@ impl RtspSession {
             log::warn!("{peer}: an RTSP login was refused");
         }
         let stale = *refusal == Refusal::Stale;
-        let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_tls());
+        let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_secure());
         Refused { status: 401, text: "Log in with user and password.".into(), challenges }
     }
 

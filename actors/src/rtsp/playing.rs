@@ -241,7 +241,8 @@ pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: Bytes) -
         written => written?,
     };
     outbox.push(bytes.slice(written..));
-    Ok(outbox.is_empty())
+    // Under TLS some of what was taken may still wait for the kernel.
+    Ok(outbox.is_empty() && socket.try_flush()?)
 }
 
 /// The source at a path, pulled first if a route leads there.

@@ -15,11 +15,11 @@ use ipchub_media::sdp::AddressFamily;
 
 use super::carrier::Carrier;
 use super::listening::{Drain, Listen};
+use super::login::without_query;
 use super::playing::Playing;
 use super::publishing::{Publishing, claim_and_publish};
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
-use crate::accounts::Right;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
@@ -260,13 +260,7 @@ impl RtspSession {
         self.heard = Instant::now();
         log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
         let mut events = Vec::new();
-        match self.admit(&request) {
-            Ok(()) => self.session.request(request, &mut events),
-            Err(refused) => {
-                let status = (refused.status, refused.text.as_str());
-                self.session.refuse(&request, status, &refused.challenges, &mut events);
-            }
-        }
+        self.step(request, &mut events);
         self.act(events, ctx);
         self.claim_ports(ctx);
         self.follow_tracks();
@@ -322,9 +316,7 @@ impl RtspSession {
     }
 
     fn publish(&mut self, request: PublishRequest, ctx: &mut Context<Self>) {
-        if let Err(refusal) = self.may(Right::Push, &request.path) {
-            let mut events = Vec::new();
-            self.session.answer_publish(Err(refusal), &mut events);
+        if let Some(events) = self.refuse_publish(&request.path) {
             return self.act(events, ctx);
         }
         let id = self.hub.publisher_id();
@@ -417,11 +409,6 @@ impl RtspSession {
             self.flush(ctx);
         }
     }
-}
-
-/// Tokens travel in queries and are not for logs.
-fn without_query(uri: &str) -> &str {
-    uri.split_once('?').map_or(uri, |(path, _)| path)
 }
 
 impl Actor for RtspSession {

@@ -21,6 +21,7 @@ export class Hub {
   /**
    * @param {object} [options]
    * @param {boolean} [options.demo] publishes /demo/clock
+   * @param {boolean} [options.tls] with a certificate of its own
    * @param {Record<string, string|number>} [options.env] IPCHUB_*
    */
   static async start(options = {}) {
@@ -32,7 +33,8 @@ export class Hub {
   }
 
   async #run(listen) {
-    const args = ['--listen', listen, '--udp-port', '0', ...(this.#options.demo ? ['--demo'] : [])];
+    const { demo, tls } = this.#options;
+    const args = ['--listen', listen, '--udp-port', '0', ...(demo ? ['--demo'] : []), ...(tls ? ['--self-signed'] : [])];
     const program = new Program(BINARY, args, { cwd: this.folder, env: { ...environment, ...this.#options.env } });
     this.program = program;
     this.log.push(program.lines);

@@ -1,7 +1,6 @@
 //! `/login` and `/refreshtoken`: open to anyone; what is wrong is not told.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::rc::Rc;
 
 use actix_web::http::header::{CACHE_CONTROL, FORWARDED, HeaderName, X_FORWARDED_FOR};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,9 +11,8 @@ use ipchub_actors::messages::{LogIn, Refresh};
 use serde::{Deserialize, Serialize};
 
 use super::body;
-use crate::access;
-use crate::connection::Slot;
 use crate::error::ApiError;
+use crate::{access, connection};
 
 /// What a proxy adds: then the other end of the connection is not the client.
 const PROXIED: [HeaderName; 3] = [FORWARDED, X_FORWARDED_FOR, actix_web::http::header::VIA];
@@ -46,9 +44,9 @@ fn answer(pair: Pair) -> HttpResponse {
 /// `POST /login`
 pub async fn login(request: HttpRequest, payload: web::Payload, hub: web::Data<Hub>) -> Result<HttpResponse, ApiError> {
     let Credentials { username, password } = body::json(&request, payload).await?;
-    let peer = request.conn_data::<Rc<Slot>>().and_then(|slot| slot.peer());
+    let link = connection::link(&request);
     // Only a test of handlers has no connection.
-    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let address = link.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |link| link.peer.ip());
     let direct = !PROXIED.iter().any(|name| request.headers().contains_key(name));
     let pair = hub.accounts.send(LogIn { username, password, address, direct }).await??;
     Ok(answer(pair))

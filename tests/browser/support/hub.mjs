@@ -92,6 +92,7 @@ export class Hub {
 
 const VIDEO = {
   h264: '-c:v libx264 -preset ultrafast -tune zerolatency -g 25 -pix_fmt yuv420p',
+  h264b: '-c:v libx264 -preset veryfast -bf 2 -g 25 -pix_fmt yuv420p',
   h265: '-c:v libx265 -preset ultrafast -tune zerolatency -x265-params log-level=error -g 25 -pix_fmt yuv420p',
 };
 
@@ -99,7 +100,7 @@ const VIDEO = {
  * ffmpeg pushes a test picture and a tone by RTSP until it is ended.
  * @param {string} url rtsp:
  * @param {object} [media]
- * @param {'h264'|'h265'|null} [media.video]
+ * @param {'h264'|'h264b'|'h265'|null} [media.video] `h264b`: with B-frames
  * @param {boolean} [media.audio]
  * @param {string} [media.size]
  */

@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 demo:
 	cargo run --release -- --demo
 
-# Installs what the tests need and is missing: ffmpeg, Chromium, Node.js, npm packages.
+# Installs what the tests need and is missing: ffmpeg, GStreamer, Chromium, Node.js, npm packages.
 setup:
 	tests/setup.sh
 

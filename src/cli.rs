@@ -20,7 +20,7 @@ pub struct Arguments {
     /// RTP over UDP: an even port; 0: any, -1: none
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     pub udp_port: Option<i32>,
-    /// Folder of users.json and routetable.json
+    /// Folder of users.json, routetable.json and the pair of --self-signed
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<String>,
     /// Streams ask for a login and for rights
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Publish a built-in clip as /demo/clock
     #[arg(long)]
     pub demo: bool,
+    /// Speak TLS with a certificate made for this machine, kept in the data folder: for a first try
+    #[arg(long)]
+    pub self_signed: bool,
     /// Say whether the configuration is right, and end
     #[arg(long)]
     pub check: bool,

@@ -46,6 +46,16 @@ pub struct Config {
     pub limits: Limits,
     pub rtsp: Rtsp,
     pub pull: Pull,
+    pub tls: Tls,
+}
+
+/// Files in PEM form; empty: no TLS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct Tls {
+    pub cert: String,
+    pub key: String,
 }
 
 /// Where users or routes are kept.
@@ -108,6 +118,7 @@ impl Default for Config {
             limits: Limits::default(),
             rtsp: Rtsp::default(),
             pull: Pull::default(),
+            tls: Tls::default(),
         }
     }
 }
@@ -247,6 +258,11 @@ impl Config {
         self.routes_provider()?;
         if !crate::log::is_filter(&self.log) {
             return Err(wrong("log", format!("{:?}", self.log), "it is no level and no filter"));
+        }
+        match (self.tls.cert.as_str(), self.tls.key.as_str()) {
+            ("", key) if !key.is_empty() => return Err(wrong("tls.key", format!("{key:?}"), "tls.cert is missing")),
+            (cert, "") if !cert.is_empty() => return Err(wrong("tls.cert", format!("{cert:?}"), "tls.key is missing")),
+            _ => {}
         }
         self.rtsp.check()
     }

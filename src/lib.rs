@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod listener;
 pub mod log;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,7 +22,7 @@ use ipchub_actors::accounts::{self, Accounts, Gate};
 use ipchub_actors::demo::DemoPublisher;
 use ipchub_actors::hub::Tables;
 use ipchub_actors::messages::{GetRuntime, Shutdown};
-use ipchub_actors::meter::Stats;
+use ipchub_actors::meter::{Active, Stats};
 use ipchub_actors::route_table::{self, RouteTable, Routes};
 use ipchub_actors::rtsp::udp::UdpPorts;
 use ipchub_actors::store::Kept;
@@ -30,6 +31,7 @@ use ipchub_actors::{Hub, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use config::Config;
+use tls::Certificate;
 
 /// How long viewers and publishers have to take their proper end.
 const END_WITHIN: Duration = Duration::from_secs(3);
@@ -44,6 +46,8 @@ pub struct Running {
     hub: Hub,
     server: ServerHandle,
     address: SocketAddr,
+    /// This thread is one of the arbiters.
+    _counted: Active,
 }
 
 /// The routes of the data folder.
@@ -56,7 +60,7 @@ fn routes(config: &Config) -> Result<Kept<Routes>> {
 pub fn check(config: &Config) -> Result<()> {
     routes(config)?;
     accounts::open(&config.accounts()?).context("reading the users")?;
-    Ok(())
+    tls::check(config)
 }
 
 impl Running {
@@ -64,6 +68,7 @@ impl Running {
     pub async fn start(config: &Config) -> Result<Self> {
         let settings: Arc<Settings> = Arc::new(config.settings()?);
         let routes = routes(config)?;
+        let certificate = Certificate::load(config)?;
         let gate = Arc::new(Gate::open(&config.accounts()?).context("reading the users")?);
         let stats = Arc::new(Stats::default());
         let udp = match u16::try_from(config.rtsp.udp_port) {
@@ -78,6 +83,7 @@ impl Running {
         let listener = listener::bind(config)?;
         let address = listener.local_addr()?;
         let supervisor = Supervisor::default().start();
+        let counted = stats.arbiters.enter();
         let count = routes.current().len();
         let accounts = Accounts::new(Arc::clone(&gate)).start();
         let tables = Tables { routes: RouteTable::new(routes).start(), accounts, gate };
@@ -87,8 +93,11 @@ impl Running {
         if let Some(udp) = &udp {
             udp.run(&stats);
         }
-        let server = listener::serve(listener, config.workers, &hub)?;
+        let server = listener::serve(listener, config.workers, &hub, certificate.clone())?;
         info!("ipchub {} listening on {address}", env!("CARGO_PKG_VERSION"));
+        if certificate.is_some() {
+            info!("TLS on the same port, with the certificate {}", config.tls.cert);
+        }
         if let Some(udp) = &udp {
             let (rtp, rtcp) = udp.ports();
             info!("RTP and RTCP over UDP on ports {rtp} and {rtcp}");
@@ -100,7 +109,7 @@ impl Running {
             DemoPublisher::new(hub.clone(), DEMO_PATH, DEMO_CLIP)?.start();
             info!("the demo clip is at {DEMO_PATH}: open http://localhost:{}/#{DEMO_PATH}", address.port());
         }
-        Ok(Self { hub, server, address })
+        Ok(Self { hub, server, address, _counted: counted })
     }
 
     /// Where it listens.
@@ -118,7 +127,7 @@ impl Running {
         while active() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if let Ok(runtime) = self.hub.supervisor.send(GetRuntime).await
+        if let Ok(runtime) = self.hub.supervisor.send(GetRuntime { with_memory: false }).await
             && runtime.consumers > 0
         {
             warn!("{} viewers did not take their end in time", runtime.consumers);

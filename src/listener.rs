@@ -6,22 +6,24 @@ use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_server::{Server, ServerHandle};
-use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
+use actix_service::{fn_factory, fn_service};
 use anyhow::{Context, Result, anyhow};
 use bytes::BytesMut;
 use ipchub_actors::Hub;
-use ipchub_actors::connection::Socket;
+use ipchub_actors::connection::{HandshakeError, Socket};
 use ipchub_actors::rtsp::session::RtspSession;
 use ipchub_actors::trouble::Trouble;
 use ipchub_media::sniff::{MAX_FIRST_LINE, Sniff, looks_like_rtsp};
-use ipchub_web::connection::HttpStream;
+use ipchub_web::HttpService;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::tls::Certificate;
 
 /// Connections that wait to be accepted: a burst of viewers after a restart of the hub.
 const BACKLOG: i32 = 1024;
@@ -57,7 +59,12 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
 }
 
 /// Starts the threads that accept and serve.
-pub(crate) fn serve(listener: TcpListener, workers: usize, hub: &Hub) -> Result<ServerHandle> {
+pub(crate) fn serve(
+    listener: TcpListener,
+    workers: usize,
+    hub: &Hub,
+    certificate: Option<Arc<Certificate>>,
+) -> Result<ServerHandle> {
     let hub = hub.clone();
     let connections = hub.settings.max_connections;
     let mut builder = Server::build()
@@ -71,18 +78,21 @@ pub(crate) fn serve(listener: TcpListener, workers: usize, hub: &Hub) -> Result<
     }
     let server = builder
         .listen("hub", listener, move || {
-            let hub = hub.clone();
+            let (hub, certificate) = (hub.clone(), certificate.clone());
             fn_factory(move || {
-                let hub = hub.clone();
+                let (hub, certificate) = (hub.clone(), certificate.clone());
                 async move {
-                    let http = Rc::new(ipchub_web::service(hub.clone()).new_service(()).await?);
+                    let http = Rc::new(ipchub_web::service(hub.clone()).await?);
+                    let counted = Rc::new(hub.stats.arbiters.enter());
                     // One for each kind: a flood of one must not hide another.
                     let trouble = Rc::new(RefCell::new(HashMap::<_, Trouble>::new()));
                     Ok::<_, ()>(fn_service(move |stream: TcpStream| {
+                        let _ = &counted;
                         let (hub, http, trouble) = (hub.clone(), Rc::clone(&http), Rc::clone(&trouble));
+                        let certificate = certificate.clone();
                         async move {
                             let peer = stream.peer_addr();
-                            if let Err(refusal) = accept(stream, &hub, &*http).await {
+                            if let Err(refusal) = accept(stream, &hub, &http, certificate.as_deref()).await {
                                 let peer = peer.map_or_else(|_| "a peer that left".into(), |peer| peer.to_string());
                                 let mut troubles = trouble.borrow_mut();
                                 troubles.entry(refusal.kind()).or_default().warn(&peer, &refusal);
@@ -109,6 +119,12 @@ enum Refusal {
     Silent(f64),
     #[error("closed: it speaks {0}, which this hub does not")]
     Protocol(&'static str),
+    #[error(
+        "closed: it speaks TLS, and this hub has no certificate: set tls.cert and tls.key, or start it with --self-signed"
+    )]
+    NoCertificate,
+    #[error("closed: no TLS connection: {0}")]
+    Handshake(rustls::Error),
     #[error("closed: its first bytes are of no protocol that is spoken here")]
     Unknown,
 }
@@ -119,43 +135,77 @@ impl Refusal {
             Self::Limit(_) => "limit",
             Self::Silent(_) => "silent",
             Self::Protocol(name) => name,
+            Self::NoCertificate => "no certificate",
+            Self::Handshake(_) => "handshake",
             Self::Unknown => "unknown",
         }
     }
 }
 
-async fn accept<S>(stream: TcpStream, hub: &Hub, http: &S) -> Result<(), Refusal>
-where
-    S: Service<ipchub_web::Accepted, Response = ()>,
-{
+async fn accept(
+    stream: TcpStream,
+    hub: &Hub,
+    http: &HttpService,
+    certificate: Option<&Certificate>,
+) -> Result<(), Refusal> {
     let limit = hub.settings.max_connections;
     let Some(slot) = hub.stats.connections.enter_below(limit) else {
         hub.stats.refused_limit.add(1);
         return Err(Refusal::Limit(limit));
     };
     // A peer that is gone already is no trouble of ours.
-    let Ok(mut socket) = Socket::new(stream, hub.settings.write_timeout, slot) else { return Ok(()) };
-    let peer = socket.link().peer;
+    let Ok(socket) = Socket::new(stream, hub.settings.write_timeout, slot) else { return Ok(()) };
     let within = hub.settings.sniff_timeout;
-    let refusal = match timeout(within, first_bytes(&mut socket)).await {
-        Err(_) => Refusal::Silent(within.as_secs_f64()),
-        Ok(Err(_)) => return Ok(()),
-        Ok(Ok(Sniff::Rtsp)) => {
-            RtspSession::begin(hub.clone(), socket);
-            return Ok(());
-        }
-        Ok(Ok(Sniff::Http)) => {
-            let accepted = (HttpStream::new(socket), actix_http::Protocol::Http1, Some(peer));
-            // Errors of a single connection: the peer left, or a viewer actor took the socket.
-            let _ = http.call(accepted).await;
-            return Ok(());
-        }
-        Ok(Ok(Sniff::Tls)) => Refusal::Protocol("TLS"),
-        Ok(Ok(Sniff::Rtmp)) => Refusal::Protocol("RTMP"),
-        Ok(Ok(Sniff::NeedMore | Sniff::Unknown)) => Refusal::Unknown,
+    let result = match timeout(within, find_out(socket, certificate)).await {
+        Ok(result) => result,
+        Err(_) => Err(Refusal::Silent(within.as_secs_f64())),
     };
-    hub.stats.refused_protocol.add(1);
-    Err(refusal)
+    match result {
+        Ok(None) => {}
+        Ok(Some((Spoken::Rtsp, socket))) => {
+            RtspSession::begin(hub.clone(), socket);
+        }
+        Ok(Some((Spoken::Http, socket))) => {
+            socket.link().counts_as(&hub.stats.traffic.http);
+            http.serve(socket).await;
+        }
+        Err(refusal) => {
+            hub.stats.refused_protocol.add(1);
+            return Err(refusal);
+        }
+    }
+    Ok(())
+}
+
+/// What a connection is about, plain or under TLS.
+#[derive(Debug, Clone, Copy)]
+enum Spoken {
+    Rtsp,
+    Http,
+}
+
+/// `None`: the peer left before it could be told.
+async fn find_out(mut socket: Socket, certificate: Option<&Certificate>) -> Result<Option<(Spoken, Socket)>, Refusal> {
+    let Ok(mut sniff) = first_bytes(&mut socket).await else { return Ok(None) };
+    if sniff == Sniff::Tls {
+        let certificate = certificate.ok_or(Refusal::NoCertificate)?;
+        socket = match socket.accept_tls(certificate.current()).await {
+            Ok(socket) => socket,
+            Err(HandshakeError::Tls(error)) => return Err(Refusal::Handshake(error)),
+            Err(HandshakeError::Io(_)) => return Ok(None),
+        };
+        match first_bytes(&mut socket).await {
+            Ok(found) => sniff = found,
+            Err(_) => return Ok(None),
+        }
+    }
+    match sniff {
+        Sniff::Rtsp => Ok(Some((Spoken::Rtsp, socket))),
+        Sniff::Http => Ok(Some((Spoken::Http, socket))),
+        Sniff::Tls => Err(Refusal::Protocol("TLS within TLS")),
+        Sniff::Rtmp => Err(Refusal::Protocol("RTMP")),
+        Sniff::NeedMore | Sniff::Unknown => Err(Refusal::Unknown),
+    }
 }
 
 /// Reads until it is clear who should read on, and puts everything back.

@@ -7,7 +7,7 @@ use ipchub::cli::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match arguments.config() {
+    let mut config = match arguments.config() {
         Ok(config) => config,
         Err(error) => {
             eprintln!("ipchub: {error:#}");
@@ -24,6 +24,12 @@ fn main() -> ExitCode {
     }
     if let Err(error) = ipchub::log::init(&config.log) {
         eprintln!("ipchub: {error:#}");
+        return ExitCode::from(2);
+    }
+    if arguments.self_signed
+        && let Err(error) = ipchub::tls::self_signed::prepare(&mut config)
+    {
+        log::error!("{error:#}");
         return ExitCode::from(2);
     }
     match ipchub::run(config) {

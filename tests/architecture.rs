@@ -7,7 +7,7 @@ use std::process::Command;
 const MAX_LINES: usize = 500;
 const CRATES: [&str; 4] = ["media", "actors", "web", "benches/load"];
 /// No file of ours is in these.
-const FOREIGN: [&str; 5] = ["target", "node_modules", ".git", "data", "out"];
+const FOREIGN: [&str; 6] = ["target", "node_modules", "venv", ".git", "data", "out"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -29,13 +29,23 @@ install() {
 
 missing=()
 have ffmpeg && have ffprobe || missing+=(ffmpeg)
+# GStreamer: rtspsrc (good), rtspclientsink (rtsp), H.264 and Opus (bad, base), decoders of H.264, H.265, AAC (libav).
+have_element() { gst-inspect-1.0 --exists "$1" 2>/dev/null; }
+have gst-launch-1.0 && have gst-inspect-1.0 || missing+=(gstreamer1.0-tools)
+have_element opusenc || missing+=(gstreamer1.0-plugins-base)
+have_element rtspsrc || missing+=(gstreamer1.0-plugins-good)
+have_element openh264enc && have_element h265parse || missing+=(gstreamer1.0-plugins-bad)
+have_element avdec_h264 || missing+=(gstreamer1.0-libav)
+have_element rtspclientsink || missing+=(gstreamer1.0-rtsp)
 have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
 have curl || missing+=(curl)
+have openssl || missing+=(openssl)
 have python3 || missing+=(python3)
 have ip || missing+=(iproute2)
 have gst-launch-1.0 || missing+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 have node || missing+=(nodejs)
 have npm || missing+=(npm)
+{ have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; } || missing+=(python3 python3-venv)
 # Pages without any font show no text: screenshots would be empty, and the demo's clock is drawn with this one.
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -47,4 +57,11 @@ installed=browser/node_modules/.package-lock.json
 if [ -e browser/package-lock.json ] && { [ ! -e "$installed" ] || [ browser/package-lock.json -nt "$installed" ]; }; then
     (cd browser && npm ci --no-audit --no-fund </dev/null)
     touch "$installed"
+fi
+
+# schemathesis asks a hub what its description allows; the copied list says that all of it is there.
+if ! cmp -s schemathesis/requirements.txt schemathesis/venv/installed.txt; then
+    python3 -m venv --clear schemathesis/venv
+    schemathesis/venv/bin/pip install -q --disable-pip-version-check -r schemathesis/requirements.txt </dev/null
+    cp schemathesis/requirements.txt schemathesis/venv/installed.txt
 fi

@@ -1,11 +1,15 @@
-//! The socket of one accepted connection, for every protocol alike: it counts bytes, gives up on a peer that takes none for
-//! `write_timeout`, and can be ended from any thread although the peer does not read.
+//! The socket of one accepted connection, for every protocol alike, plain or under TLS: it counts bytes, gives up on a peer that
+//! takes none for `write_timeout`, and can be ended from any thread although the peer does not read.
+
+mod carrier;
+mod outbox;
+mod tls;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,7 +19,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::meter::{Active, Meter};
+use crate::meter::{Active, Followed, Meter, Traffic};
+
+pub use carrier::Carrier;
+pub use outbox::Outbox;
+pub use tls::HandshakeError;
+use tls::Tls;
 
 /// What others may know and do of a connection.
 #[derive(Debug)]
@@ -23,10 +32,14 @@ pub struct Link {
     /// The other end.
     pub peer: SocketAddr,
     /// Bytes in and out.
-    pub meter: Meter,
+    pub meter: Arc<Meter>,
     /// When it was accepted.
     pub since: Instant,
+    /// Under TLS.
+    secure: AtomicBool,
     kill: Kill,
+    /// The protocol whose bytes these are now.
+    followed: Mutex<Option<Followed>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +52,25 @@ struct Kill {
 
 impl Link {
     pub(crate) fn new(peer: SocketAddr) -> Self {
-        Self { peer, meter: Meter::default(), since: Instant::now(), kill: Kill::default() }
+        let (meter, kill, followed) = Default::default();
+        Self { peer, meter, since: Instant::now(), secure: AtomicBool::new(false), kill, followed }
+    }
+
+    /// A link of one of several streams on this connection, with bytes and an end of its own.
+    pub fn of_stream(&self) -> Self {
+        Self { secure: AtomicBool::new(self.is_secure()), ..Self::new(self.peer) }
+    }
+
+    /// The connection is under TLS: what is said on it nobody else reads.
+    pub fn is_secure(&self) -> bool {
+        self.secure.load(Ordering::Relaxed)
+    }
+
+    /// Its bytes are of that protocol: those of its first protocol from its beginning, those of a later one from now on.
+    pub fn counts_as(&self, traffic: &Arc<Traffic>) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = followed.take().map(|_| (self.meter.bytes_in(), self.meter.bytes_out()));
+        *followed = Some(traffic.follow(&self.meter, before.unwrap_or_default()));
     }
 
     /// Ends the connection from any thread, at once. The first reason counts.
@@ -55,14 +86,20 @@ impl Link {
         self.kill.fired.load(Ordering::Acquire).then(|| self.kill.reason.get().map_or("", String::as_str))
     }
 
-    /// Whether nobody between can read it.
-    pub fn is_tls(&self) -> bool {
-        false
-    }
-
     /// Counts bytes that went to the peer beside the connection: datagrams.
     pub fn sent_elsewhere(&self, bytes: usize) {
         self.meter.sent(bytes);
+    }
+
+    /// An error once it is killed; before that, the task is woken when it is.
+    pub fn poll_killed(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.kill.writer.register(cx.waker());
+        self.check()
+    }
+
+    /// Counts bytes that came from the peer beside the connection: datagrams.
+    pub(crate) fn received_elsewhere(&self, bytes: usize) {
+        self.meter.received(bytes);
     }
 
     fn check(&self) -> io::Result<()> {
@@ -73,16 +110,57 @@ impl Link {
     }
 }
 
+/// The clock of a peer that takes nothing.
+#[derive(Debug)]
+pub struct Stuck {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stuck {
+    /// It strikes after that time.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// The peer took something.
+    pub fn clear(&mut self) {
+        self.timer = None;
+    }
+
+    /// The peer takes nothing: an error once that has lasted too long.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, format!("took no byte for {} s", limit.as_secs_f64())))
+    }
+}
+
+#[derive(Debug)]
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+}
+
+impl Io {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.tcp(),
+        }
+    }
+}
+
 /// An accepted connection. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct Socket {
-    io: TcpStream,
+    io: Io,
     /// Bytes read before it was known who should read them.
     pushed_back: Bytes,
     link: Arc<Link>,
-    write_timeout: Duration,
     /// Runs while the peer takes nothing.
-    stuck: Option<Pin<Box<Sleep>>>,
+    stuck: Stuck,
     _slot: Active,
 }
 
@@ -93,7 +171,7 @@ impl Socket {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         io.set_nodelay(true)?;
         let link = Arc::new(Link::new(peer));
-        Ok(Self { io, pushed_back: Bytes::new(), link, write_timeout, stuck: None, _slot: slot })
+        Ok(Self { io: Io::Plain(io), pushed_back: Bytes::new(), link, stuck: Stuck::new(write_timeout), _slot: slot })
     }
 
     /// Its public side.
@@ -103,7 +181,7 @@ impl Socket {
 
     /// The address that the peer connected to.
     pub fn local_ip(&self) -> Option<IpAddr> {
-        self.io.local_addr().ok().map(|addr| addr.ip().to_canonical())
+        self.io.tcp().local_addr().ok().map(|addr| addr.ip().to_canonical())
     }
 
     /// Gives bytes back to be read again first.
@@ -117,55 +195,86 @@ impl Socket {
 
     /// Bounds what the kernel takes beyond what the peer's window allows, so that a viewer that is behind is known to be.
     pub fn limit_unsent(&self, bytes: u32) -> io::Result<()> {
-        socket2::SockRef::from(&self.io).set_tcp_notsent_lowat(bytes)
+        socket2::SockRef::from(self.io.tcp()).set_tcp_notsent_lowat(bytes)
     }
 
     /// Closes with a reset when dropped: what is still unsent is given up at once and holds no memory.
     pub fn reset_on_close(&self) {
         // The socket is closed in any case.
-        let _ = socket2::SockRef::from(&self.io).set_linger(Some(Duration::ZERO));
+        let _ = socket2::SockRef::from(self.io.tcp()).set_linger(Some(Duration::ZERO));
     }
 
-    /// Writes what the kernel takes now, without waiting.
+    /// Writes what is taken now, without waiting. Under TLS that may be more than the kernel takes, see [`Socket::try_flush`].
     pub fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.link.check()?;
-        let written = self.io.try_write_vectored(slices)?;
-        self.wrote(written)?;
-        Ok(written)
+        match &self.io {
+            Io::Plain(tcp) => {
+                let written = tcp.try_write_vectored(slices)?;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.wrote(written);
+                Ok(written)
+            }
+            Io::Tls(_) => self.try_encrypt(slices),
+        }
+    }
+
+    /// Gives the kernel what TLS still holds. True if nothing is left; a plain connection never holds anything.
+    pub fn try_flush(&mut self) -> io::Result<bool> {
+        let Io::Tls(tls) = &mut self.io else { return Ok(true) };
+        let (written, result) = tls.flush();
+        self.wrote(written);
+        result
     }
 
     /// Writes what the kernel takes of the last bytes, even when killed.
     pub fn last_words(&mut self, bytes: &[u8]) {
         // The connection is closed next in any case.
-        if let Ok(written) = self.io.try_write(bytes) {
-            self.link.meter.sent(written);
+        match &mut self.io {
+            Io::Plain(tcp) => {
+                if let Ok(written) = tcp.try_write(bytes) {
+                    self.link.meter.sent(written);
+                }
+            }
+            Io::Tls(tls) => self.link.meter.sent(tls.last_words(bytes)),
         }
     }
 
-    /// Waits until the kernel takes bytes again; an error once the peer took none for `write_timeout`, or when killed.
+    /// Waits until bytes are taken again; an error once the peer took none for `write_timeout`, or when killed.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.kill.writer.register(cx.waker());
-        self.link.check()?;
-        if let Poll::Ready(result) = self.io.poll_write_ready(cx) {
-            return Poll::Ready(result);
+        self.link.poll_killed(cx)?;
+        loop {
+            let flushed = self.try_flush()?;
+            match self.io.tcp().poll_write_ready(cx) {
+                Poll::Ready(result) if flushed || result.is_err() => return Poll::Ready(result),
+                // Encrypted bytes are left and the kernel takes some.
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    let error = ready!(self.stuck.poll(cx));
+                    self.reset_on_close();
+                    return Poll::Ready(Err(error));
+                }
+            }
         }
-        self.poll_stuck(cx)
     }
 
-    fn wrote(&mut self, bytes: usize) -> io::Result<()> {
-        if bytes == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+    fn try_encrypt(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // What is held is the bound: a peer that does not read is full.
+        if !self.try_flush()? {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.link.meter.sent(bytes);
-        self.stuck = None;
-        Ok(())
+        let Io::Tls(tls) = &mut self.io else { return Ok(0) };
+        let taken = tls.encrypt(slices)?;
+        self.try_flush()?;
+        Ok(taken)
     }
 
-    fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let limit = self.write_timeout;
-        let timer = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, format!("took no byte for {} s", limit.as_secs_f64()))))
+    fn wrote(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.link.meter.sent(bytes);
+            self.stuck.clear();
+        }
     }
 }
 
@@ -180,8 +289,12 @@ impl AsyncRead for Socket {
             this.pushed_back.advance(n);
             return Poll::Ready(Ok(()));
         }
+        let tcp = match &mut this.io {
+            Io::Plain(tcp) => tcp,
+            Io::Tls(_) => return this.poll_decrypt(cx, buf),
+        };
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        ready!(Pin::new(tcp).poll_read(cx, buf))?;
         this.link.meter.received(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }
@@ -214,74 +327,21 @@ impl AsyncWrite for Socket {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Every write goes straight to the kernel.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.try_flush()? {
+            ready!(self.poll_writable(cx))?;
+        }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// Slices given to the kernel in one call. More than a frame ever needs; an opening takes several calls.
-const MAX_SLICES: usize = 32;
-
-/// What is still to be written to one connection: shared bytes, never copies of media.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    queue: std::collections::VecDeque<Bytes>,
-}
-
-impl Outbox {
-    /// Adds bytes to be written after all others.
-    pub fn push(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.queue.push_back(bytes);
+        if let Io::Tls(tls) = &mut self.io {
+            tls.close_notify();
+            ready!(self.as_mut().poll_flush(cx))?;
         }
-    }
-
-    /// True if nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Writes what the kernel takes now. `Ok(true)`: nothing is left.
-    pub fn flush(&mut self, socket: &mut Socket) -> io::Result<bool> {
-        while !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let mut n = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(bytes);
-                n += 1;
-            }
-            match socket.try_write_vectored(&slices[..n]) {
-                Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        // An opening needs room for hundreds of entries, live media for none.
-        self.queue.shrink_to(0);
-        Ok(true)
-    }
-
-    /// Writes everything, waiting for the peer where it must.
-    pub fn poll_flush(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.flush(socket)? {
-            ready!(socket.poll_writable(cx))?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while let Some(front) = self.queue.front_mut() {
-            if written < front.len() {
-                front.advance(written);
-                return;
-            }
-            written -= front.len();
-            self.queue.pop_front();
+        match &mut self.io {
+            Io::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Io::Tls(tls) => Pin::new(tls.tcp_mut()).poll_shutdown(cx),
         }
     }
 }

@@ -160,6 +160,7 @@ impl FlvLane {
                     viewer.consumer.offered.fetch_add(len, Relaxed);
                 }
                 Err(SendError::Full(_)) => {
+                    self.stats.full_mailboxes.add(1);
                     if viewer.state == State::Current {
                         let before = if headers { now.wrapping_sub(1) } else { now };
                         viewer.state = State::Behind { headers: before };

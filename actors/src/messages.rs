@@ -217,7 +217,10 @@ pub struct SourceList {
 /// To the supervisor: sums over all sources and the process's figures.
 #[derive(Debug, Message)]
 #[rtype(result = "Runtime")]
-pub struct GetRuntime;
+pub struct GetRuntime {
+    /// With [`Runtime::memory`].
+    pub with_memory: bool,
+}
 
 /// Answer to [`GetRuntime`].
 #[derive(Debug, Clone, Default, MessageResponse)]
@@ -236,6 +239,19 @@ pub struct Runtime {
     pub threads: usize,
     /// Open files of the process.
     pub open_files: usize,
+    /// Where the system tells it, if it was asked for.
+    pub memory: Option<Memory>,
+}
+
+/// The process's memory in KiB, as the kernel counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// In RAM.
+    pub resident: u64,
+    /// The most that was ever in RAM.
+    pub peak: u64,
+    /// Of `resident`: heap and stacks.
+    pub anonymous: u64,
 }
 
 /// To the supervisor: end the source at a path, its publisher and its consumers. False if there is none.

@@ -23,6 +23,9 @@ pub const INTERLEAVED_HEAD: usize = 4;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RtpChunk {
+    /// The consumer that it is sent to, 0 in an opening. A player that pauses and plays again is another consumer: what was
+    /// on its way to the first must not reach the second, whose opening has it already.
+    pub consumer: u32,
     /// Index of the track.
     pub track: usize,
     /// They are RTCP.
@@ -146,12 +149,13 @@ impl RtpLane {
                 viewer.consumer.missed_chunk(&self.stats);
                 continue;
             }
-            match viewer.chunks.try_send(chunk.clone()) {
+            match viewer.chunks.try_send(RtpChunk { consumer: *id, ..chunk.clone() }) {
                 Ok(()) => {
                     viewer.behind &= !starts;
                     viewer.consumer.offered.fetch_add(chunk.interleaved.len() as u64, Relaxed);
                 }
                 Err(SendError::Full(_)) => {
+                    self.stats.full_mailboxes.add(1);
                     if !std::mem::replace(&mut viewer.behind, true) {
                         self.stats.fell_behind.add(1);
                     }
@@ -217,7 +221,7 @@ impl RtpLane {
 
 impl RtpChunk {
     fn new(track: usize, rtcp: bool, interleaved: BytesMut) -> Self {
-        Self { track, rtcp, interleaved: interleaved.freeze(), datagrams: None, websocket: None }
+        Self { consumer: 0, track, rtcp, interleaved: interleaved.freeze(), datagrams: None, websocket: None }
     }
 
     /// Makes a form that is not there yet.

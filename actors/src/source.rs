@@ -25,6 +25,7 @@ use crate::messages::{
     Described, EndPublishing, Gone, Media, MediaItem, Opening, Publish, Subscribe, SubscribeError, Unpublish,
     Unsubscribe,
 };
+use crate::meter::Active;
 use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
 use gop::Gop;
@@ -59,6 +60,7 @@ pub struct Source {
     trouble: Trouble,
     units: Vec<AccessUnit>,
     rtp_units: Vec<RtpUnit>,
+    _counted: Active,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Source {
         ctx.set_mailbox_capacity(MAILBOX);
         let max_gop_bytes = hub.settings.max_gop_bytes;
         let gop = Gop::new(max_gop_bytes, hub.settings.max_gop_frames);
+        let counted = hub.stats.sources.enter();
         Self {
             hub,
             info,
@@ -97,6 +100,7 @@ impl Source {
             trouble: Trouble::default(),
             units: Vec::new(),
             rtp_units: Vec::new(),
+            _counted: counted,
         }
     }
 

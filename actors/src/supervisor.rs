@@ -12,8 +12,8 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System as Machine};
 use crate::hub::Hub;
 use crate::info::SourceInfo;
 use crate::messages::{
-    Claim, ClaimError, EndSource, Find, Found, GetRuntime, Gone, Kick, List, Open, OpenError, Runtime, Shutdown,
-    SourceList,
+    Claim, ClaimError, EndSource, Find, Found, GetRuntime, Gone, Kick, List, Memory, Open, OpenError, Runtime,
+    Shutdown, SourceList,
 };
 use crate::source::{End, Source};
 
@@ -148,7 +148,7 @@ impl Handler<List> for Supervisor {
 impl Handler<GetRuntime> for Supervisor {
     type Result = Runtime;
 
-    fn handle(&mut self, _: GetRuntime, _: &mut Self::Context) -> Runtime {
+    fn handle(&mut self, asked: GetRuntime, _: &mut Self::Context) -> Runtime {
         self.sweep();
         let mut runtime = Runtime {
             sources: self.sources.len(),
@@ -167,8 +167,20 @@ impl Handler<GetRuntime> for Supervisor {
             runtime.threads = process.tasks().map_or(0, |tasks| tasks.len());
             runtime.open_files = process.open_files().unwrap_or(0);
         }
+        if asked.with_memory {
+            runtime.memory = memory(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        }
         runtime
     }
+}
+
+/// Of the text of `/proc/self/status` (proc(5)).
+fn memory(status: &str) -> Option<Memory> {
+    let field = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    Some(Memory { resident: field("VmRSS")?, peak: field("VmHWM")?, anonymous: field("RssAnon")? })
 }
 
 impl Handler<EndSource> for Supervisor {

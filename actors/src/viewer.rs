@@ -1,10 +1,10 @@
-//! A viewer: an actor that owns its socket and writes shared chunks to it, without copying media.
+//! A viewer: an actor that owns its socket, or its stream of a shared connection, and writes shared chunks to it, without copying media.
 //!
 //! Its mailbox is the bound on how far it may fall behind: while the peer takes nothing the actor waits for the socket and
 //! hears no message, the mailbox fills, and the lane skips to the next key frame for it. A peer that takes no byte for
 //! `write_timeout` is closed.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use ipchub_media::flv::Options;
 use tokio::io::AsyncReadExt;
 
-use crate::connection::{Link, Outbox, Socket};
+use crate::connection::{Carrier, Link, Outbox};
 use crate::hub::Hub;
 use crate::info::{Consumer, PacketType, Registered};
 use crate::lane::Chunk;
@@ -44,13 +44,13 @@ pub trait Framing: Unpin + 'static {
 
 /// Everything that a viewer begins with.
 #[derive(Debug)]
-pub struct Start<F> {
+pub struct Start<F, C> {
     /// The hub.
     pub hub: Hub,
     /// The source to watch.
     pub found: Found,
     /// The connection, after its HTTP answer.
-    pub socket: Socket,
+    pub socket: C,
     /// How it wants its FLV.
     pub options: Options,
     /// How chunks are framed.
@@ -59,10 +59,10 @@ pub struct Start<F> {
 
 /// The actor of one viewer.
 #[derive(Debug)]
-pub struct Viewer<F: Framing> {
+pub struct Viewer<F: Framing, C: Carrier> {
     hub: Hub,
     found: Found,
-    socket: Socket,
+    socket: C,
     link: Arc<Link>,
     options: Options,
     framing: F,
@@ -73,11 +73,11 @@ pub struct Viewer<F: Framing> {
     _counted: Active,
 }
 
-impl<F: Framing> Viewer<F> {
+impl<F: Framing, C: Carrier> Viewer<F, C> {
     /// Starts the actor on this thread, the one that accepted the connection.
-    pub fn begin(start: Start<F>) -> Addr<Self> {
+    pub fn begin(start: Start<F, C>) -> Addr<Self> {
         Self::create(|ctx| {
-            let Start { hub, found, socket, options, framing } = start;
+            let Start { hub, found, mut socket, options, framing } = start;
             ctx.set_mailbox_capacity(hub.settings.viewer_queue);
             let link = Arc::clone(socket.link());
             if let Err(error) = socket.limit_unsent(hub.settings.viewer_unsent) {
@@ -87,6 +87,7 @@ impl<F: Framing> Viewer<F> {
             let consumer = Arc::new(Consumer::new(id, PacketType::Flv, extra, Arc::clone(&link)));
             let registered = found.info.add_consumer(Arc::clone(&consumer));
             let counted = hub.stats.flv.enter();
+            link.counts_as(&hub.stats.traffic.flv);
             Self {
                 hub,
                 found,
@@ -113,7 +114,7 @@ impl<F: Framing> Viewer<F> {
             (Some(reason), _) => {
                 let reason = reason.to_owned();
                 // Between two chunks there is room for a proper end; within one there is not.
-                if self.outbox.is_empty() {
+                if self.outbox.is_empty() && self.socket.try_flush().is_ok_and(|flushed| flushed) {
                     self.socket.last_words(&self.framing.goodbye(&reason));
                 } else {
                     self.socket.reset_on_close();
@@ -162,7 +163,7 @@ impl<F: Framing> Viewer<F> {
     }
 }
 
-impl<F: Framing> Actor for Viewer<F> {
+impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -198,45 +199,50 @@ impl<F: Framing> Actor for Viewer<F> {
     }
 }
 
-impl<F: Framing> Viewer<F> {
+impl<F: Framing, C: Carrier> Viewer<F, C> {
     fn bid_farewell(&mut self, reason: &str, ctx: &mut Context<Self>) {
         self.reason.get_or_insert(reason.to_owned());
         self.outbox.push(self.framing.goodbye(reason));
         ctx.wait(Drain.then(|(), viewer: &mut Self, ctx: &mut Context<Self>| {
-            let _ = viewer;
+            viewer.socket.finish();
             ctx.stop();
             actix::fut::ready(())
         }));
     }
 }
 
-impl<F: Framing> Handler<Chunk> for Viewer<F> {
+impl<F: Framing, C: Carrier> Handler<Chunk> for Viewer<F, C> {
     type Result = ();
 
     fn handle(&mut self, chunk: Chunk, ctx: &mut Self::Context) {
         let mut head = [0; MAX_HEAD];
         let n = self.framing.head(chunk.bytes.len(), &mut head);
-        let slices = [IoSlice::new(&head[..n]), IoSlice::new(&chunk.bytes), IoSlice::new(F::TAIL)];
         let whole = n + chunk.bytes.len() + F::TAIL.len();
-        let written = match self.socket.try_write_vectored(&slices) {
+        let written = match self.socket.try_write_chunk(&head[..n], &chunk.bytes, F::TAIL) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return self.fail(&error, ctx),
         };
-        if written < whole {
-            // Only now is anything kept: the rest of this chunk.
-            let mut skip = written;
-            for part in [Bytes::copy_from_slice(&head[..n]), chunk.bytes, Bytes::from_static(F::TAIL)] {
-                let cut = skip.min(part.len());
-                skip -= cut;
-                self.outbox.push(part.slice(cut..));
-            }
-            ctx.wait(Drain);
+        if written == whole {
+            // Under TLS some of it may still wait for the kernel.
+            return match self.socket.try_flush() {
+                Ok(true) => {}
+                Ok(false) => ctx.wait(Drain),
+                Err(error) => self.fail(&error, ctx),
+            };
         }
+        // Only now is anything kept: the rest of this chunk.
+        let mut skip = written;
+        for part in [Bytes::copy_from_slice(&head[..n]), chunk.bytes, Bytes::from_static(F::TAIL)] {
+            let cut = skip.min(part.len());
+            skip -= cut;
+            self.outbox.push(part.slice(cut..));
+        }
+        ctx.wait(Drain);
     }
 }
 
-impl<F: Framing> Handler<EndViewing> for Viewer<F> {
+impl<F: Framing, C: Carrier> Handler<EndViewing> for Viewer<F, C> {
     type Result = ();
 
     fn handle(&mut self, end: EndViewing, ctx: &mut Self::Context) {
@@ -247,13 +253,13 @@ impl<F: Framing> Handler<EndViewing> for Viewer<F> {
 /// Writes what is left, while the actor hears nothing else.
 struct Drain;
 
-impl<F: Framing> ActorFuture<Viewer<F>> for Drain {
+impl<F: Framing, C: Carrier> ActorFuture<Viewer<F, C>> for Drain {
     type Output = ();
 
     fn poll(
         self: Pin<&mut Self>,
-        viewer: &mut Viewer<F>,
-        ctx: &mut Context<Viewer<F>>,
+        viewer: &mut Viewer<F, C>,
+        ctx: &mut Context<Viewer<F, C>>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
         let Viewer { outbox, socket, .. } = viewer;
@@ -271,13 +277,13 @@ impl<F: Framing> ActorFuture<Viewer<F>> for Drain {
 /// Hears what the viewer sends, and its end.
 struct Listen;
 
-impl<F: Framing> ActorFuture<Viewer<F>> for Listen {
+impl<F: Framing, C: Carrier> ActorFuture<Viewer<F, C>> for Listen {
     type Output = ();
 
     fn poll(
         self: Pin<&mut Self>,
-        viewer: &mut Viewer<F>,
-        ctx: &mut Context<Viewer<F>>,
+        viewer: &mut Viewer<F, C>,
+        ctx: &mut Context<Viewer<F, C>>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
         let mut bytes = [0; 1024];

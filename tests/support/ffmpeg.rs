@@ -13,6 +13,10 @@ pub const H264_B_FRAMES: &str = "-c:v libx264 -preset superfast -bf 2 -x264-para
 pub const H265: &str = "-c:v libx265 -preset ultrafast -x265-params log-level=error -g 25 -pix_fmt yuv420p";
 pub const AAC: &str = "-c:a aac -b:a 64k";
 pub const PCMA: &str = "-c:a pcm_alaw -ar 8000 -ac 1";
+pub const PCMU: &str = "-c:a pcm_mulaw -ar 8000 -ac 1";
+pub const OPUS: &str = "-c:a libopus -ar 48000";
+pub const MP3: &str = "-c:a libmp3lame -ar 44100";
+pub const G722: &str = "-c:a g722 -ar 16000 -ac 1";
 
 /// What is pushed.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +67,17 @@ impl Media<'_> {
 /// Decodes an input to nothing and panics at the first complaint.
 pub fn decode(input: &str, options: &[&str]) {
     let mut process = start_decoding(input, options);
+    finish_decoding(&mut process, input);
+}
+
+/// As [`decode`], with options of the input too.
+pub fn decode_with(input: &str, before: &[&str], options: &[&str]) {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-v", "error", "-xerror"]).args(before).args(["-i", input]).args(options);
+    let mut process = Process::start({
+        command.args(["-f", "null", "-"]);
+        command
+    });
     finish_decoding(&mut process, input);
 }
 

@@ -161,13 +161,13 @@ enum Framing {
 }
 
 /// An answer whose body is read as it comes.
-pub struct Answer {
+pub struct Answer<S = TcpStream> {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     /// The body's end was said: by the terminating chunk or its length. Without either the end of the connection says it.
     pub complete: bool,
     framing: Framing,
-    input: BufReader<TcpStream>,
+    input: BufReader<S>,
 }
 
 impl Answer {
@@ -190,19 +190,31 @@ impl Answer {
         headers: &[(&str, &str)],
     ) -> io::Result<TcpStream> {
         let mut stream = try_connect(address)?;
-        let mut head = format!("{method} {path} {version}\r\nHost: {address}\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
-            head.push_str("Connection: close\r\n");
-        }
-        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        send_head(&mut stream, format!("{method} {path} {version}\r\nHost: {address}\r\n"), headers)?;
         Ok(stream)
+    }
+}
+
+/// Sends the rest of a request's head.
+fn send_head(stream: &mut impl Write, mut head: String, headers: &[(&str, &str)]) -> io::Result<()> {
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+        head.push_str("Connection: close\r\n");
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())
+}
+
+impl<S: Read + Write> Answer<S> {
+    /// Sends a request and reads the head of the answer.
+    pub fn over(mut stream: S, method: &str, path: &str, version: &str, headers: &[(&str, &str)]) -> io::Result<Self> {
+        send_head(&mut stream, format!("{method} {path} {version}\r\nHost: localhost\r\n"), headers)?;
+        Self::read_head(stream)
     }
 
     /// Reads the head of an answer.
-    pub fn read_head(stream: TcpStream) -> io::Result<Self> {
+    pub fn read_head(stream: S) -> io::Result<Self> {
         let mut input = BufReader::new(stream);
         let start = line(&mut input)?;
         let status = start.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -229,12 +241,12 @@ impl Answer {
     }
 
     /// What comes after the head, without framing.
-    pub fn into_input(self) -> BufReader<TcpStream> {
+    pub fn into_input(self) -> BufReader<S> {
         self.input
     }
 
     /// The socket.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         self.input.get_ref()
     }
 
@@ -250,7 +262,7 @@ impl Answer {
     }
 }
 
-impl Read for Answer {
+impl<S: Read + Write> Read for Answer<S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let left = match self.framing {
             Framing::Over => return Ok(0),

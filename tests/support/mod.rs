@@ -6,6 +6,7 @@
 pub mod camera;
 pub mod ffmpeg;
 pub mod flv;
+pub mod gstreamer;
 pub mod http;
 pub mod hub;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod netns;
 pub mod page;
 pub mod process;
 pub mod rtsp;
+pub mod tls;
 pub mod udp;
 pub mod viewer;
 pub mod websocket;

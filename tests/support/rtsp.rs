@@ -92,6 +92,7 @@ impl Rtsp {
         }
         self.send(format!("{text}\r\n{body}").as_bytes()).unwrap_or_else(|error| panic!("sending {method}: {error}"));
         let reply = self.reply().unwrap_or_else(|error| panic!("answer to {method}: {error}"));
+        assert_eq!(reply.header("CSeq"), Some(self.cseq.to_string().as_str()), "the answer to {method}: {reply:?}");
         if let Some(session) = reply.header("session") {
             self.session = session.split(';').next().map(str::to_owned);
         }
@@ -141,6 +142,11 @@ impl Rtsp {
                 Some(_) => while !self.line()?.is_empty() {},
             }
         }
+    }
+
+    /// Whether what comes next is an answer, not a packet.
+    pub fn is_reply_next(&mut self) -> io::Result<bool> {
+        Ok(self.input.fill_buf()?.first() == Some(&b'R'))
     }
 
     /// A connection that plays `path`, its video on channels 0 and 1; with the answer to PLAY.

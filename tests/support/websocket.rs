@@ -15,8 +15,8 @@ pub enum Message {
 }
 
 /// An open websocket.
-pub struct WebSocket {
-    input: BufReader<TcpStream>,
+pub struct WebSocket<S = TcpStream> {
+    input: BufReader<S>,
 }
 
 /// A sample key and its answer (RFC 6455, section 1.3).
@@ -37,15 +37,22 @@ impl WebSocket {
 
     /// As [`WebSocket::open`] with that `Connection` header.
     pub fn open_with(address: SocketAddr, path: &str, connection: &str) -> io::Result<Self> {
-        Self::handshake(address, path, connection, "")
+        Self::handshake(super::http::connect(address), path, connection, "")
     }
 
     /// As [`WebSocket::open`], offering a subprotocol; the hub must choose it.
     pub fn speak(address: SocketAddr, path: &str, protocol: &str) -> io::Result<Self> {
-        Self::handshake(address, path, "Upgrade", protocol)
+        Self::handshake(super::http::connect(address), path, "Upgrade", protocol)
+    }
+}
+
+impl<S: Read + Write> WebSocket<S> {
+    /// Upgrades a connection.
+    pub fn over(stream: S, path: &str, connection: &str) -> io::Result<Self> {
+        Self::handshake(stream, path, connection, "")
     }
 
-    fn handshake(address: SocketAddr, path: &str, connection: &str, protocol: &str) -> io::Result<Self> {
+    fn handshake(stream: S, path: &str, connection: &str, protocol: &str) -> io::Result<Self> {
         let mut headers = vec![
             ("Connection", connection),
             ("Upgrade", "websocket"),
@@ -55,7 +62,7 @@ impl WebSocket {
         if !protocol.is_empty() {
             headers.push(("Sec-WebSocket-Protocol", protocol));
         }
-        let answer = Answer::to(address, "GET", path, "HTTP/1.1", &headers)?;
+        let answer = Answer::over(stream, "GET", path, "HTTP/1.1", &headers)?;
         if answer.status != 101 {
             return Err(io::Error::other(format!("status {}", answer.status)));
         }
@@ -68,7 +75,7 @@ impl WebSocket {
     }
 
     /// The socket.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         self.input.get_ref()
     }
 

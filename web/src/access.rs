@@ -1,6 +1,5 @@
 //! Who asks, and whether they may: every call of REST comes through here, and has its line in the log.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,11 +14,12 @@ use ipchub_actors::accounts::users::User;
 use ipchub_actors::accounts::{Refusal, Right};
 use serde::Deserialize;
 
-use crate::connection::Slot;
+use crate::api::body;
+use crate::connection;
 use crate::error::ApiError;
 
 /// What anybody may ask, with any method: the wrong ones are told so.
-const OPEN: [&str; 4] = ["/server", "/runtime", "/login", "/refreshtoken"];
+const OPEN: [&str; 5] = ["/server", "/runtime", "/openapi.json", "/login", "/refreshtoken"];
 
 #[derive(Deserialize)]
 struct TokenQuery {
@@ -37,7 +37,7 @@ pub fn token(query: &str, headers: &HeaderMap) -> Option<String> {
 
 /// Middleware around `/api/v1`.
 pub async fn check(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let begin = Instant::now();
@@ -49,7 +49,12 @@ pub async fn check(
     };
     let response = match admitted {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(error) => request.into_response(error.error_response()),
+        Err(error) => {
+            if let Ok(payload) = request.extract::<web::Payload>().await {
+                body::skip(payload).await;
+            }
+            request.into_response(error.error_response())
+        }
     };
     let user = user.as_ref().map_or("-", |user| user.name.as_str());
     let (status, took) = (response.status().as_u16(), begin.elapsed().as_secs_f64() * 1000.0);
@@ -60,7 +65,7 @@ pub async fn check(
 
 /// The other end.
 pub fn peer(request: &HttpRequest) -> String {
-    let peer = request.conn_data::<Rc<Slot>>().and_then(|slot| slot.peer()).or(request.peer_addr());
+    let peer = connection::link(request).map(|link| link.peer).or(request.peer_addr());
     peer.map_or_else(|| "-".into(), |peer| peer.to_string())
 }
 

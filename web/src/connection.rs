@@ -6,16 +6,22 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use bytes::Bytes;
-use ipchub_actors::connection::Socket;
+use ipchub_actors::connection::{Link, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The connection that a request came on, of whatever version: who the peer is, and whether it is under TLS.
+pub fn link(request: &HttpRequest) -> Option<Arc<Link>> {
+    // HTTP/1 knows it for the connection, HTTP/2 for each request.
+    request.conn_data::<Arc<Link>>().cloned().or_else(|| request.extensions().get::<Arc<Link>>().cloned())
+}
 
 type Next = Box<dyn FnOnce(Socket)>;
 
@@ -23,13 +29,6 @@ type Next = Box<dyn FnOnce(Socket)>;
 pub struct Slot {
     socket: RefCell<Option<Socket>>,
     next: RefCell<Option<Next>>,
-}
-
-impl Slot {
-    /// The other end, while the socket is here.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.socket.borrow().as_ref().map(|socket| socket.link().peer)
-    }
 }
 
 impl fmt::Debug for Slot {
@@ -50,6 +49,10 @@ impl HttpStream {
 
     pub(crate) fn slot(&self) -> &Rc<Slot> {
         &self.0
+    }
+
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.0.socket.borrow().as_ref().map(|socket| Arc::clone(socket.link()))
     }
 
     fn with<T>(&self, act: impl FnOnce(Pin<&mut Socket>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -1,12 +1,15 @@
 //! The only place that turns errors into HTTP answers: `{"error": "<what and why>"}`.
 
-use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, Route, web};
 use ipchub_actors::accounts::{Refusal, UserChangeError};
 use ipchub_actors::messages::OpenError;
 use ipchub_actors::store::StoreError;
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::body;
 
 /// What went wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +65,18 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    error: &'a str,
+/// What every error is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct Body {
+    /// What and why, in words.
+    #[schema(example = "/room/door is not live")]
+    error: String,
 }
 
 /// An error answer.
 pub fn answer(status: StatusCode, error: &str) -> HttpResponse {
-    HttpResponse::build(status).json(Body { error })
+    HttpResponse::build(status).json(Body { error: error.to_owned() })
 }
 
 impl ResponseError for ApiError {
@@ -167,9 +174,22 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
 }
 
 /// For methods that a path does not have.
-pub fn method() -> Route {
-    web::to(async |request: HttpRequest| {
+pub fn method(allowed: &[Method]) -> Route {
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    web::to(move |request: HttpRequest, payload: web::Payload| {
         let error = format!("{} has no method {}", request.path(), request.method());
-        answer(StatusCode::METHOD_NOT_ALLOWED, &error)
+        let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, &error);
+        if let Ok(value) = HeaderValue::from_str(&allowed) {
+            response.headers_mut().insert(ALLOW, value);
+        }
+        async move {
+            body::skip(payload).await;
+            response
+        }
     })
+}
+
+/// For queries that cannot be read: a name that comes twice, percent-encoding that is no text.
+pub(crate) fn query(error: actix_web::error::QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+    ApiError::Body(format!("the query cannot be read: {error}")).into()
 }

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
-use include_dir::{Dir, include_dir};
+use include_dir::{Dir, File, include_dir};
 
 use crate::error;
 
@@ -19,9 +19,27 @@ pub async fn page(request: HttpRequest) -> HttpResponse {
         "" => "index.html",
         name => name,
     };
-    let Some(file) = FILES.get_file(name) else {
-        return error::not_found(request).await;
-    };
+    match FILES.get_file(name) {
+        Some(file) => send(&request, name, file),
+        None => error::not_found(request).await,
+    }
+}
+
+/// `/api/`: REST for people.
+pub async fn reference(request: HttpRequest) -> HttpResponse {
+    let name = "reference.html";
+    match FILES.get_file(name) {
+        Some(file) => send(&request, name, file),
+        None => error::not_found(request).await,
+    }
+}
+
+/// `/api`: what the page refers to stands beside it.
+pub async fn to_reference() -> HttpResponse {
+    HttpResponse::MovedPermanently().insert_header((LOCATION, "/api/")).finish()
+}
+
+fn send(request: &HttpRequest, name: &str, file: &'static File<'static>) -> HttpResponse {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return error::answer(StatusCode::METHOD_NOT_ALLOWED, &format!("/{name} can only be read"));
     }

@@ -10,6 +10,7 @@ const PAGE_SIZE = 1000; // the largest that the API gives
 
 const $ = (id) => document.getElementById(id);
 const player = $('player');
+const way = $('way');
 const list = new SourceList({ list: $('sources'), note: $('sources-note'), filter: $('filter') });
 
 let chosen = '';
@@ -118,6 +119,7 @@ function showAddresses(path) {
   const entries = [
     ['Websocket FLV', websocket],
     ['HTTP FLV', http],
+    ['RTSP over a websocket, or WSP', websocket.replace(/\.flv$/, '')],
     ['RTSP', `${secure ? 'rtsps' : 'rtsp'}://${page.host}${encodePath(path)}`],
     ['Embed', `<script type="module" src="${new URL('player.js', page).href}"></script>\n<ipchub-player src="${websocket}"></ipchub-player>`],
   ];
@@ -200,12 +202,20 @@ $('logout').addEventListener('click', () => {
   showLogin(true);
 });
 
+way.addEventListener('change', () => {
+  player.transport = way.value;
+  localStorage.setItem('way', way.value);
+});
+
 $('push-copy').addEventListener('click', (event) => copy($('push-command').textContent, event.target));
 $('push-command').textContent = `ffmpeg -re -i file.mp4 -c copy -f rtsp rtsp://${location.host}/room/door`;
 addEventListener('hashchange', choose);
 document.addEventListener('visibilitychange', poll);
 if (matchMedia('(max-width: 820px)').matches) $('share').open = false;
 
+way.value = localStorage.getItem('way') ?? '';
+if (!way.value) way.value = 'flv';
+player.transport = way.value;
 choose();
 showVersion();
 poll();

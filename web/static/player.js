@@ -1,14 +1,16 @@
-// <ipchub-player src="ws://hub:1554/streams/room/door.flv">: live FLV over a websocket in a custom element.
+// <ipchub-player src="ws://hub:1554/streams/room/door.flv">: a live stream over a websocket in a custom element.
 //
 //   <script type="module" src="http://hub:1554/player.js"></script>
 //
-// Attributes: `src` (relative or absolute; http, https, ws, wss), `muted` ("false" asks for sound at once; muted otherwise),
+// Attributes: `src` (relative or absolute; http, https, ws, wss, rtsp, rtsps), `transport` (how it comes: "flv", "rtsp" over a
+// websocket, or "wsp"; flv, but rtsp for an rtsp: address), `muted` ("false" asks for sound at once; muted otherwise),
 // `controls` ("false" hides them), `stats` (shows the figures), `target-latency` (seconds of buffer, 0.6).
 // Event `statechange`, detail {state, message, kind}. Properties `state`, `message`, `stats`, `video`; methods `play()`, `pause()`.
 //
 // states: idle | connecting | buffering | playing | blocked | paused | retrying | error
 
 import { Connection, websocketUrl } from './player/connection.js';
+import { LINKS } from './player/link.js';
 import { LiveControl } from './player/live.js';
 import { Meter } from './player/meter.js';
 import { Pipeline } from './player/pipeline.js';
@@ -25,7 +27,7 @@ const SHOW_BUFFERING_MS = 400; // shorter waits show no spinner
 const SHOW_NO_KEY_MS = 4000; // connected for so long without anything to start with: say so
 
 export class IpchubPlayer extends HTMLElement {
-  static observedAttributes = ['src', 'muted', 'controls', 'stats', 'target-latency'];
+  static observedAttributes = ['src', 'transport', 'muted', 'controls', 'stats', 'target-latency'];
 
   #view = buildView(this);
   #meter = new Meter();
@@ -61,6 +63,13 @@ export class IpchubPlayer extends HTMLElement {
   get message() { return `${this.#message} ${this.#view.again.textContent}`.trim(); }
   get src() { return this.getAttribute('src') ?? ''; }
   set src(value) { this.setAttribute('src', value); }
+  /** How the stream comes: the attribute, or what fits the address. */
+  get transport() {
+    const wish = this.getAttribute('transport')?.toLowerCase();
+    if (wish && Object.hasOwn(LINKS, wish)) return wish;
+    return /^rtsps?:/i.test(this.src) ? 'rtsp' : 'flv';
+  }
+  set transport(value) { this.setAttribute('transport', value); }
   get muted() { return this.video.muted; }
   set muted(value) { this.video.muted = Boolean(value); }
 
@@ -122,7 +131,7 @@ export class IpchubPlayer extends HTMLElement {
 
   attributeChangedCallback(name, before, value) {
     const { bar, panel, stats } = this.#view;
-    if (name === 'src' && before !== value && this.isConnected) this.#open();
+    if ((name === 'src' || name === 'transport') && before !== value && this.isConnected) this.#open();
     if (name === 'muted') this.video.muted = value !== 'false';
     if (name === 'controls') bar.hidden = value === 'false';
     if (name === 'stats') {
@@ -154,20 +163,24 @@ export class IpchubPlayer extends HTMLElement {
   }
 
   #open() {
-    const resumes = this.#state === 'paused' && this.#openedSrc === this.src;
+    const wanted = `${this.transport} ${this.src}`;
+    const resumes = this.#state === 'paused' && this.#openedSrc === wanted;
     if (resumes) this.#leave();
     else this.#shut();
-    this.#openedSrc = this.src;
+    this.#openedSrc = wanted;
     if (!this.src) return this.#set('idle');
     if (!mseAvailable()) return this.#set('error', { kind: 'no-mse' });
     const url = websocketUrl(this.src);
     if (!url) return this.#set('error', { kind: 'bad-src', src: this.src });
     if (!resumes) this.#reconnects = 0;
-    this.#connection = new Connection(url, {
-      onConnecting: () => { if (this.#state !== 'retrying' || !this.#connection.reconnects) this.#set('connecting'); },
-      onOpen: () => {
+    this.#connection = new Connection(url, this.transport, {
+      onConnecting: () => {
         this.#openedAt = performance.now();
-        this.#pipeline.begin();
+        if (this.#state !== 'retrying' || !this.#connection.reconnects) this.#set('connecting');
+      },
+      onOpen: (makeReader) => {
+        this.#openedAt = performance.now();
+        this.#pipeline.begin(makeReader);
       },
       onData: (bytes) => {
         this.#meter.bytes(bytes.length, performance.now());

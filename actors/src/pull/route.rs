@@ -60,6 +60,7 @@ pub struct PullRoute {
     tried: bool,
     /// It was live once.
     proven: bool,
+    _counted: Active,
 }
 
 /// When a pull is connected though nobody watches.
@@ -124,6 +125,7 @@ pub(crate) struct Retire {
 impl PullRoute {
     /// A pull of `target` as `path`, still idle.
     pub fn new(hub: Hub, path: String, target: Target, keep: Keep, status: Arc<PullStatus>) -> Self {
+        let counted = hub.stats.pulled_paths.enter();
         Self {
             hub,
             path,
@@ -137,6 +139,7 @@ impl PullRoute {
             wanted: Instant::now(),
             tried: false,
             proven: false,
+            _counted: counted,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::messages::{
     DeleteRoute, FindRoute, Found, ListRoutes, Open, OpenError, PutRoute, RouteInfo, RouteList, Shutdown,
 };
+use crate::meter::Active;
 use crate::pull::PullRoute;
 use crate::pull::route::{Await, Keep, Retarget, Retire, Stop};
 use crate::pull::status::{PullStatus, Snapshot};
@@ -33,7 +34,7 @@ pub struct RouteTable {
     past: HashMap<String, Snapshot>,
     started: SystemTime,
     /// Threads of the pulls, started when they are needed.
-    arbiters: Vec<ArbiterHandle>,
+    arbiters: Vec<(ArbiterHandle, Active)>,
     next: usize,
     closing: bool,
     /// What was wrong with the file when it was last looked at.
@@ -101,13 +102,13 @@ impl RouteTable {
     }
 
     /// The thread of the next pull: all cores get their share.
-    fn arbiter(&mut self) -> ArbiterHandle {
+    fn arbiter(&mut self, hub: &Hub) -> ArbiterHandle {
         let most = std::thread::available_parallelism().map_or(1, NonZero::get);
         if self.arbiters.len() < most {
-            self.arbiters.push(Arbiter::new().handle());
+            self.arbiters.push((Arbiter::new().handle(), hub.stats.arbiters.enter()));
         }
         self.next = (self.next + 1) % self.arbiters.len();
-        self.arbiters[self.next].clone()
+        self.arbiters[self.next].0.clone()
     }
 
     /// The pull of a path, started if need be; `cased` is the path in the case that was asked for.
@@ -133,7 +134,7 @@ impl RouteTable {
         let status = Arc::new(PullStatus::default());
         let (name, shared, to) = (path.to_owned(), Arc::clone(&status), target.clone());
         let address =
-            PullRoute::start_in_arbiter(&self.arbiter(), move |_| PullRoute::new(hub, name, to, keep, shared));
+            PullRoute::start_in_arbiter(&self.arbiter(&hub), move |_| PullRoute::new(hub, name, to, keep, shared));
         let cased = cased.to_owned();
         let pull = Pull { pattern, cased, target, keep, orphan: false, address: address.clone(), status };
         self.pulls.insert(path.to_owned(), pull);

@@ -93,12 +93,14 @@ impl RtspSession {
     /// `user` who opened it.
     pub fn begin_websocket(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
         let counted = Arc::new(hub.stats.rtsp.enter());
+        socket.link().counts_as(&hub.stats.traffic.rtsp);
         Self::start_on(hub, socket, Carrier::websocket(), Some((stream, user)), counted)
     }
 
     /// The same on a websocket of subprotocol `control`, for WSP; its channel is bound to the stream and to `user`.
     pub fn begin_wsp(hub: Hub, socket: Socket, stream: StreamName, user: Option<String>) -> Addr<Self> {
         let counted = Arc::new(hub.stats.wsp.enter());
+        socket.link().counts_as(&hub.stats.traffic.wsp);
         let owner = Owner { path: stream.path.clone(), user: user.clone() };
         let carrier = Carrier::Wsp(Box::new(Control::new(owner, Arc::clone(&counted))));
         Self::start_on(hub, socket, carrier, Some((stream, user)), counted)

@@ -79,7 +79,7 @@ impl RtspSession {
         match header.and_then(Authorization::read) {
             Some(Authorization::Digest(answer)) => gate.digest(&answer, asked, address),
             Some(Authorization::Bearer(token)) => gate.token(&token),
-            Some(Authorization::Basic { user, password }) if self.link().is_tls() => {
+            Some(Authorization::Basic { user, password }) if self.link().is_secure() => {
                 gate.known(&user, |user| Ha1::of(user, &password), address)
             }
             Some(Authorization::Basic { .. }) | None => Err(Refusal::Token),
@@ -96,7 +96,7 @@ impl RtspSession {
             log::warn!("{peer}: an RTSP login was refused");
         }
         let stale = *refusal == Refusal::Stale;
-        let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_tls());
+        let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_secure());
         Refused { status: 401, text: "Log in with user and password.".into(), challenges }
     }
 

@@ -120,6 +120,7 @@ impl GroupSender {
         let sockets = Sockets::open(lease, ssrcs.len())?;
         let group = lease.group;
         let link = Arc::new(Link::new((group.address, group.first_port).into()));
+        link.counts_as(&hub.stats.traffic.rtsp);
         let extra = format!("net=rtsp-multicast,{}", group.address);
         let id = hub.consumer_id(PacketType::Rtp);
         let consumer = Arc::new(Consumer::new(id, PacketType::Rtp, extra, Arc::clone(&link)));

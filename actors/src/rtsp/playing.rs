@@ -55,7 +55,7 @@ impl Playing {
         goes_by_udp(&self.transports)
     }
 
-    pub(super) fn consumer(&self) -> &Arc<Consumer> {
+    pub(crate) fn consumer(&self) -> &Arc<Consumer> {
         &self.consumer
     }
 
@@ -241,7 +241,8 @@ pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: Bytes) -
         written => written?,
     };
     outbox.push(bytes.slice(written..));
-    Ok(outbox.is_empty())
+    // Under TLS some of what was taken may still wait for the kernel.
+    Ok(outbox.is_empty() && socket.try_flush()?)
 }
 
 /// The source at a path, pulled first if a route leads there.
@@ -277,7 +278,9 @@ impl Handler<RtpChunk> for RtspSession {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        self.send_chunk(&chunk, ctx);
+        if self.sending().is_some_and(|(_, _, playing, _)| playing.consumer.id == chunk.consumer) {
+            self.send_chunk(&chunk, ctx);
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl RtspSession {
     /// Starts the actor on this thread, the one that accepted the connection.
     pub fn begin(hub: Hub, socket: Socket) -> Addr<Self> {
         let counted = Arc::new(hub.stats.rtsp.enter());
+        socket.link().counts_as(&hub.stats.traffic.rtsp);
         Self::start_on(hub, socket, Carrier::Plain, None, counted)
     }
 
@@ -442,6 +443,7 @@ impl Handler<Datagrams> for RtspSession {
     fn handle(&mut self, message: Datagrams, ctx: &mut Self::Context) {
         self.heard = Instant::now();
         let (now, peer) = (self.now(), self.link.peer);
+        self.link.received_elsewhere(message.datagrams.iter().map(Bytes::len).sum());
         if let Some(publishing) = &mut self.publishing {
             for datagram in message.datagrams {
                 publishing.take(message.track, message.rtcp, datagram, now, &peer);

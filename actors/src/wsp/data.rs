@@ -66,6 +66,7 @@ pub struct DataConnection {
 impl DataConnection {
     /// Starts the actor on this thread, the one that accepted the connection.
     pub fn begin(hub: Hub, socket: Socket, owner: Owner) -> Addr<Self> {
+        socket.link().counts_as(&hub.stats.traffic.wsp);
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(hub.settings.viewer_queue);
             let link = Arc::clone(socket.link());
@@ -272,7 +273,9 @@ impl Handler<RtpChunk> for DataConnection {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        self.send_chunk(&chunk, ctx);
+        if self.playing.as_ref().is_some_and(|playing| playing.consumer().id == chunk.consumer) {
+            self.send_chunk(&chunk, ctx);
+        }
     }
 }
 

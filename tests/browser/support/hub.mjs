@@ -21,6 +21,7 @@ export class Hub {
   /**
    * @param {object} [options]
    * @param {boolean} [options.demo] publishes /demo/clock
+   * @param {boolean} [options.tls] with a certificate of its own
    * @param {Record<string, string|number>} [options.env] IPCHUB_*
    */
   static async start(options = {}) {
@@ -32,7 +33,8 @@ export class Hub {
   }
 
   async #run(listen) {
-    const args = ['--listen', listen, '--udp-port', '0', ...(this.#options.demo ? ['--demo'] : [])];
+    const { demo, tls } = this.#options;
+    const args = ['--listen', listen, '--udp-port', '0', ...(demo ? ['--demo'] : []), ...(tls ? ['--self-signed'] : [])];
     const program = new Program(BINARY, args, { cwd: this.folder, env: { ...environment, ...this.#options.env } });
     this.program = program;
     this.log.push(program.lines);
@@ -90,6 +92,7 @@ export class Hub {
 
 const VIDEO = {
   h264: '-c:v libx264 -preset ultrafast -tune zerolatency -g 25 -pix_fmt yuv420p',
+  h264b: '-c:v libx264 -preset veryfast -bf 2 -g 25 -pix_fmt yuv420p',
   h265: '-c:v libx265 -preset ultrafast -tune zerolatency -x265-params log-level=error -g 25 -pix_fmt yuv420p',
 };
 
@@ -97,7 +100,7 @@ const VIDEO = {
  * ffmpeg pushes a test picture and a tone by RTSP until it is ended.
  * @param {string} url rtsp:
  * @param {object} [media]
- * @param {'h264'|'h265'|null} [media.video]
+ * @param {'h264'|'h264b'|'h265'|null} [media.video] `h264b`: with B-frames
  * @param {boolean} [media.audio]
  * @param {string} [media.size]
  */

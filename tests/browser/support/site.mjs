@@ -22,6 +22,18 @@ function mpegts(src) {
     player.play();</script>`);
 }
 
+/** As many players as `count` says, beside each other. */
+function wall(src, count) {
+  return html(`${'<video muted width="320"></video>'.repeat(count)}<script src="/mpegts.js"></script><script>
+    for (const video of document.querySelectorAll('video')) {
+      const player = mpegts.createPlayer({ type: 'flv', isLive: true, url: ${JSON.stringify(src)} }, { enableStashBuffer: false });
+      player.on(mpegts.Events.ERROR, (...what) => console.error('mpegts.js', JSON.stringify(what)));
+      player.attachMediaElement(video);
+      player.load();
+      player.play();
+    }</script>`);
+}
+
 function flvjs(src) {
   return html(`<video muted></video><script src="/flv.js"></script><script>
     const player = flvjs.createPlayer({ type: 'flv', isLive: true, cors: true, url: ${JSON.stringify(src)} },
@@ -41,9 +53,9 @@ export class Site {
     return site;
   }
 
-  /** The address of a page. @param {'embedded'|'mpegts'|'flvjs'} kind @param {import('./hub.mjs').Hub} hub @param {string} src */
-  page(kind, hub, src) {
-    return `${this.origin}/${kind}?${new URLSearchParams({ hub: hub.url('http', ''), src })}`;
+  /** The address of a page. @param {'embedded'|'mpegts'|'flvjs'|'wall'} kind @param {import('./hub.mjs').Hub} hub @param {string} src */
+  page(kind, hub, src, count = 1) {
+    return `${this.origin}/${kind}?${new URLSearchParams({ hub: hub.url('http', ''), src, count })}`;
   }
 
   async #answer(request, response) {
@@ -54,7 +66,12 @@ export class Site {
       return response.writeHead(200, { 'content-type': 'text/javascript' }).end(text);
     }
     const [hub, src] = [searchParams.get('hub'), searchParams.get('src')];
-    const page = { '/embedded': () => embedded(hub, src), '/mpegts': () => mpegts(src), '/flvjs': () => flvjs(src) }[pathname];
+    const page = {
+      '/embedded': () => embedded(hub, src),
+      '/mpegts': () => mpegts(src),
+      '/flvjs': () => flvjs(src),
+      '/wall': () => wall(src, Number(searchParams.get('count'))),
+    }[pathname];
     if (!page) return response.writeHead(404).end();
     return response.writeHead(200, { 'content-type': 'text/html' }).end(page());
   }

@@ -79,21 +79,23 @@ class Stage {
   }
 
   /** Opens the hub's own page at a path's hash, logged in unless `anonymous`. */
-  async openHome(hub, path, { anonymous = false, ...options } = {}) {
+  async openHome(hub, path, { scheme = 'http', anonymous = false, ...options } = {}) {
     const tokens = anonymous ? null : await hub.tokens();
-    return this.#open(hub.url('http', `/#${path}`), { ...options, tokens });
+    return this.#open(hub.url(scheme, `/#${path}`), { ...options, tokens });
   }
 
   /** Opens a page of another origin; see `Site`. */
-  async openForeign(kind, hub, src) {
+  async openForeign(kind, hub, src, count) {
     this.#site ??= await Site.start();
-    return this.#open(this.#site.page(kind, hub, src));
+    return this.#open(this.#site.page(kind, hub, src, count));
   }
 
   async #open(url, { width = 1440, height = 900, tokens = null } = {}) {
-    const context = await browser.newContext({ viewport: { width, height } });
+    // Under TLS the hub's certificate is its own.
+    const context = await browser.newContext({ viewport: { width, height }, ignoreHTTPSErrors: true });
     const page = new Watched(await context.newPage());
     this.#pages.push(page);
+    await page.hearAnswers(await context.newCDPSession(page.page));
     await page.page.addInitScript(installProbe);
     if (tokens) {
       const text = JSON.stringify(tokens);
@@ -121,16 +123,33 @@ class Stage {
   }
 }
 
-/** A page with one player. */
+/** A page with one player, or a wall of them. */
 class Watched {
   /** What its console complained of. */
   problems = [];
+  /** What was answered: `{ url, protocol, connection }`; for a websocket the protocol is `http/1.1 101`. */
+  answers = [];
 
   constructor(page) {
     this.page = page;
     page.on('console', (message) => { if (message.type() === 'error') this.problems.push(`${message.text()} (${message.location().url})`); });
     page.on('pageerror', (error) => this.problems.push(error.stack ?? String(error)));
   }
+
+  async hearAnswers(session) {
+    session.on('Network.responseReceived', ({ response: { url, protocol, connectionId: connection } }) => {
+      this.answers.push({ url, protocol, connection });
+    });
+    const sockets = new Map();
+    session.on('Network.webSocketCreated', ({ requestId, url }) => sockets.set(requestId, url));
+    session.on('Network.webSocketHandshakeResponseReceived', ({ requestId, response: { status, headersText } }) => {
+      this.answers.push({ url: sockets.get(requestId), protocol: `${headersText.split(' ')[0]} ${status}`.toLowerCase() });
+    });
+    await session.send('Network.enable');
+  }
+
+  /** The places of all its players, in seconds. */
+  times() { return this.page.evaluate(() => Array.from(document.querySelectorAll('video'), ({ currentTime }) => currentTime)); }
 
   look() { return this.page.evaluate(() => globalThis.look()); }
 

@@ -13,6 +13,12 @@ const MAX_BODY: usize = 64 << 10;
 /// A body must have come within this.
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// Reads what nobody wants and gives it away: a client that still sends while the connection is closed would lose the answer.
+/// A body that is too long or too slow ends the connection all the same.
+pub(crate) async fn skip(payload: web::Payload) {
+    let _ = tokio::time::timeout(WITHIN, payload.to_bytes_limited(MAX_BODY)).await;
+}
+
 /// Reads the body. What `Content-Type` says does not matter: scripts of the original send JSON with curl's default.
 pub(super) async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: web::Payload) -> Result<T, ApiError> {
     let bytes = match tokio::time::timeout(WITHIN, payload.to_bytes_limited(MAX_BODY)).await {

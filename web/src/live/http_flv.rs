@@ -10,7 +10,7 @@ use ipchub_actors::viewer::{Framing, MAX_HEAD};
 #[derive(Debug)]
 pub(super) struct Chunked;
 
-/// HTTP/1.0: ends with the connection.
+/// HTTP/1.0: ends with the connection. HTTP/2: has its own frames, and its own end.
 #[derive(Debug)]
 pub(super) struct Plain;
 

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::access;
 use crate::connection::{HandOver, Slot};
 use crate::error::ApiError;
+use crate::http2::stream::TakeStream;
 use crate::page;
 use crate::path::{Asked, asked};
 use http_flv::{Chunked, Plain};
@@ -85,6 +86,14 @@ pub async fn live(
     response.content_type("video/x-flv").insert_header((CACHE_CONTROL, "no-store")).force_close();
     if request.method() == Method::HEAD {
         return Ok(response.finish());
+    }
+    if request.version() == Version::HTTP_2 {
+        let take = move |socket| {
+            Viewer::begin(Start { hub, found, socket, options, framing: Plain });
+        };
+        let mut response = response.finish();
+        response.extensions_mut().insert(TakeStream(Box::new(take)));
+        return Ok(response);
     }
     if request.version() < Version::HTTP_11 {
         return watch(&request, response, hub, found, options, Plain);

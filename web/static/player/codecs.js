@@ -1,4 +1,4 @@
-// Decoder configurations of FLV sequence headers: the codec string for MSE, the picture size, the sound format.
+// Decoder configurations, of FLV's sequence headers or made of parameter sets: the codec string for MSE, the picture size, the sound format.
 //
 // Sources: ISO/IEC 14496-15 (avcC, hvcC), RFC 6381 and ISO/IEC 14496-15 annex E (codec strings),
 // ITU-T H.264 7.3.2.1 and H.265 7.3.2.2 (SPS), ISO/IEC 14496-3 1.6.2 (AudioSpecificConfig).
@@ -155,7 +155,7 @@ function tryRead(read) {
 }
 
 /** Removes emulation prevention bytes (H.264 7.4.1). */
-function rbsp(nal) {
+export function rbsp(nal) {
   const out = [];
   for (let i = 0; i < nal.length; i++) {
     if (!(i >= 2 && nal[i] === 3 && nal[i - 1] === 0 && nal[i - 2] === 0)) out.push(nal[i]);
@@ -172,7 +172,7 @@ function reverse32(value) {
 }
 
 /** Reads bits from the most significant on; throws past the end. */
-class Bits {
+export class Bits {
   constructor(data) {
     this.data = data;
     this.at = 0;

@@ -1,9 +1,11 @@
-// One stream's websocket: opens it, says what is wrong when it cannot, and tries again with growing pauses.
+// One stream's connection: opens it, says what is wrong when it cannot, and tries again with growing pauses.
 //
-//   connecting -> open -> (closed) -> probing? -> waiting -> connecting -> ...
+//   connecting -> up -> open -> (closed) -> probing? -> waiting -> connecting -> ...
 //
 // A browser does not tell why a websocket did not open, so the http-flv address of the same stream is asked for its status.
 // Times are milliseconds.
+
+import { LINKS } from './link.js';
 
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
@@ -13,7 +15,8 @@ const SILENCE_TIMEOUT = 12000; // longer than the frame interval of any camera o
 
 export class Connection {
   #url;
-  #socket = null;
+  #transport;
+  #link = null;
   #attempt = 0; // since it last played
   #generation = 0; // tells late answers of an earlier try
   #timer = 0;
@@ -28,45 +31,50 @@ export class Connection {
 
   /**
    * @param {string} url ws: or wss:
+   * @param {keyof LINKS} transport
    * @param {object} hooks
    * @param {() => void} hooks.onConnecting
-   * @param {() => void} hooks.onOpen
+   * @param {(reader: (hooks: object) => object) => void} hooks.onOpen gets what makes a reader of the bytes
    * @param {(bytes: Uint8Array) => void} hooks.onData
    * @param {(trouble: {kind: string}) => void} hooks.onDown `retryAt` tells when it tries again
    */
-  constructor(url, hooks) {
+  constructor(url, transport, hooks) {
     this.#url = url;
+    this.#transport = transport;
     this.hooks = hooks;
   }
 
-  get connected() { return this.#socket?.readyState === WebSocket.OPEN; }
+  get connected() { return Boolean(this.#link?.isOpen); }
 
   start() {
     const generation = this.#drop();
     this.hooks.onConnecting();
-    let opened = false;
-    const socket = new WebSocket(this.#url);
-    this.#socket = socket;
-    socket.binaryType = 'arraybuffer';
+    let up = false;
+    const current = (act) => (...what) => { if (generation === this.#generation) act(...what); };
     this.#timer = setTimeout(() => this.#unopened(this.#drop()), OPEN_TIMEOUT);
-    socket.onopen = () => {
-      opened = true;
-      clearTimeout(this.#timer);
-      this.#lastData = performance.now();
-      this.hooks.onOpen();
-    };
-    socket.onmessage = ({ data }) => {
-      this.#lastData = performance.now();
-      if (data instanceof ArrayBuffer && generation === this.#generation) this.hooks.onData(new Uint8Array(data));
-    };
-    socket.onclose = ({ code, reason }) => {
-      if (generation !== this.#generation) return;
-      this.#drop();
-      if (!opened) this.#unopened(this.#generation);
-      else if (code === 1000 || code === 1001) this.#down({ kind: 'ended', reason });
-      else if (code === 1005 || code === 1006) this.#down({ kind: 'lost' });
-      else this.#down({ kind: 'closed', code, reason });
-    };
+    this.#link = new LINKS[this.#transport](this.#url, {
+      onUp: current(() => {
+        up = true;
+        clearTimeout(this.#timer);
+        this.#lastData = performance.now() + OPEN_TIMEOUT - SILENCE_TIMEOUT;
+      }),
+      onOpen: current((reader) => {
+        this.#lastData = performance.now();
+        this.hooks.onOpen(reader);
+      }),
+      onData: current((bytes) => {
+        this.#lastData = performance.now();
+        this.hooks.onData(bytes);
+      }),
+      onTrouble: current((trouble) => this.fail(trouble)),
+      onClose: current(({ code, reason }) => {
+        this.#drop();
+        if (!up) this.#unopened(this.#generation);
+        else if (code === 1000 || code === 1001) this.#down({ kind: 'ended', reason });
+        else if (code === 1005 || code === 1006) this.#down({ kind: 'lost' });
+        else this.#down({ kind: 'closed', code, reason });
+      }),
+    });
   }
 
   stop() {
@@ -112,7 +120,7 @@ export class Connection {
     this.#probe = probe;
     const timeout = setTimeout(() => probe.abort(), OPEN_TIMEOUT);
     try {
-      const { status } = await fetch(this.#url.replace(/^ws/, 'http'), { signal: probe.signal, cache: 'no-store', credentials: 'omit' });
+      const { status } = await fetch(flvUrl(this.#url), { signal: probe.signal, cache: 'no-store', credentials: 'omit' });
       if (status === 404 || status === 410) return { kind: 'not-live' };
       if (status === 401) return { kind: 'login' };
       if (status === 403) return { kind: 'denied' };
@@ -137,24 +145,28 @@ export class Connection {
     this.hooks.onDown(trouble);
   }
 
-  /** Forgets the socket, the probe and the timer; returns the number of the new generation. */
+  /** Forgets the link, the probe and the timer; returns the number of the new generation. */
   #drop() {
     clearTimeout(this.#timer);
     this.#probe?.abort();
     this.retryAt = 0;
-    if (this.#socket) {
-      this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-      this.#socket.close();
-      this.#socket = null;
-    }
+    this.#link?.close();
+    this.#link = null;
     return ++this.#generation;
   }
 }
 
-/** The websocket address of a stream; '' if `src` is none. */
+/** The http-flv address of a stream. */
+function flvUrl(websocket) {
+  const url = new URL(websocket.replace(/^ws/, 'http'));
+  if (!/\.flv$/i.test(url.pathname)) url.pathname += '.flv';
+  return url.href;
+}
+
+/** The websocket address of a stream; '' if `src` is none. `rtsp://hub/room/door` is that of `ws://hub/streams/room/door`. */
 export function websocketUrl(src) {
   try {
-    const url = new URL(src, document.baseURI);
+    const url = new URL(src.replace(/^rtsp(s?):\/\/([^/]*)\//i, 'ws$1://$2/streams/'), document.baseURI);
     const scheme = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' }[url.protocol];
     if (!scheme) return '';
     url.protocol = scheme;

@@ -11,8 +11,33 @@ export const TAG_SCRIPT = 18;
 const TAG_HEADER = 11;
 const PREVIOUS_TAG_SIZE = 4;
 
-/** Splits FLV bytes into tags. A message may hold any part of a tag, any number of them, or a new FLV header. */
+/** FLV bytes -> what the pipeline plays. */
 export class FlvReader {
+  #tags;
+
+  /** @param {import('./pipeline.js').ReaderHooks} hooks */
+  constructor(hooks) {
+    this.#tags = new TagReader({
+      onHeader: (flags) => hooks.onExpect({ video: (flags & 1) !== 0, audio: (flags & 4) !== 0 }),
+      onTag: (type, timestamp, data) => {
+        if (type === TAG_SCRIPT) {
+          const metadata = parseMetadata(data);
+          if (metadata?.framerate > 0) hooks.onFrameRate(metadata.framerate);
+          return;
+        }
+        const name = type === TAG_VIDEO ? 'video' : 'audio';
+        const item = name === 'video' ? parseVideoTag(data) : parseAudioTag(data);
+        if (item) hooks.onItem(name, item, timestamp);
+      },
+    });
+  }
+
+  /** @param {Uint8Array} bytes */
+  push(bytes) { this.#tags.push(bytes); }
+}
+
+/** Splits FLV bytes into tags. A message may hold any part of a tag, any number of them, or a new FLV header. */
+export class TagReader {
   #rest = new Uint8Array(0);
   #position = 0;
 

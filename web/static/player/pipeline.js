@@ -1,11 +1,10 @@
-// FLV bytes in, picture and sound out: reads tags, decides which tracks play, feeds the sink.
+// The bytes of a connection in, picture and sound out: has them read, decides which tracks play, feeds the sink.
 //
 // It starts as soon as the tracks are known, remembers what came since the last key frame (so that it can start over
 // with another set of tracks without asking the hub again), and keeps one missing track from holding up the other.
 // Times are milliseconds: `wall` from performance.now(), the rest on the player's timeline.
 
 import { audioConfig, sameConfig, videoConfig } from './codecs.js';
-import { FlvReader, parseAudioTag, parseMetadata, parseVideoTag, TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO } from './flv.js';
 import { AudioMux, VideoMux } from './mux.js';
 import { Sink, supports } from './sink.js';
 import { Timeline } from './timeline.js';
@@ -16,6 +15,15 @@ const AUDIO_GONE = 1500; // where silence cannot be made, the sound track is giv
 const VIDEO_GONE = 5000; // without pictures for so long (or 4 frames of a slow camera), sound plays alone
 const RECENT_FRAMES = 4000; // bounds of what is remembered; a key frame every minute at 60 fps still fits
 const RECENT_BYTES = 48 * 1024 * 1024;
+
+/**
+ * What a reader of bytes says.
+ * @typedef {object} ReaderHooks
+ * @property {(tracks: {video: boolean, audio: boolean}) => void} onExpect
+ * @property {(framesPerSecond: number) => void} onFrameRate
+ * @property {(name: 'video'|'audio', item: object, timestamp: number) => void} onItem a configuration, a frame or the name of
+ *   a codec that cannot be played, see `parseVideoTag`; `timestamp` is its decode time, ms modulo 2^32
+ */
 
 export class Pipeline {
   #reader;
@@ -57,12 +65,8 @@ export class Pipeline {
   /** Milliseconds a frame lasts, of the track that sets the pace. */
   get frameMs() { return this.sink.lane('video')?.mux.frameMs ?? this.sink.lane('audio')?.mux.frameMs ?? 40; }
 
-  /** A new connection. What plays goes on until its data comes. */
-  begin() {
-    this.#reader = new FlvReader({
-      onHeader: (flags) => { this.#expect = { video: (flags & 1) !== 0, audio: (flags & 4) !== 0 }; },
-      onTag: (type, timestamp, data) => this.#tag(type, timestamp, data),
-    });
+  /** A new connection, whose bytes `makeReader` reads. What plays goes on until its data comes. */
+  begin(makeReader) {
     this.#timeline.restart();
     this.#seen = { video: null, audio: null };
     this.#config = { video: null, audio: null };
@@ -72,6 +76,15 @@ export class Pipeline {
     this.#needKey = true;
     this.#strangeSound = null;
     this.#forget();
+    try {
+      this.#reader = makeReader({
+        onExpect: (tracks) => { this.#expect = tracks; },
+        onFrameRate: (rate) => { this.#frameMs = 1000 / rate; },
+        onItem: (name, item, timestamp) => this.#item(name, item, timestamp),
+      });
+    } catch (error) {
+      this.hooks.onFault(error);
+    }
   }
 
   /** Nothing more comes from this connection; what is buffered plays on. */
@@ -109,19 +122,11 @@ export class Pipeline {
       && wall - this.#seen.video > Math.max(VIDEO_GONE, 4 * this.frameMs)) this.#lose('video');
   }
 
-  #tag(type, timestamp, data) {
+  #item(name, item, timestamp) {
     if (this.#stopped) return;
-    if (type === TAG_SCRIPT) {
-      const metadata = parseMetadata(data);
-      if (metadata?.framerate > 0) this.#frameMs = 1000 / metadata.framerate;
-      return;
-    }
-    const name = type === TAG_VIDEO ? 'video' : 'audio';
-    const tag = type === TAG_VIDEO ? parseVideoTag(data) : type === TAG_AUDIO ? parseAudioTag(data) : null;
-    if (!tag) return;
-    if (tag.kind === 'unknown') this.#unknown(name, tag.codec);
-    else if (tag.kind === 'config') this.#configure(name, tag);
-    else this.#frame(name, tag, timestamp);
+    if (item.kind === 'unknown') this.#unknown(name, item.codec);
+    else if (item.kind === 'config') this.#configure(name, item);
+    else this.#frame(name, item, timestamp);
   }
 
   #unknown(name, codec) {

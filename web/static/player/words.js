@@ -27,6 +27,7 @@ export function words(trouble, url) {
     case 'busy': return `The hub refuses more viewers or tries for now (${trouble.status}).`;
     case 'no-websocket': return 'The hub answers, but its websocket does not open. A proxy in between may block websockets.';
     case 'hub-error': return `The hub answered with an error (${trouble.status}).`;
+    case 'rtsp': return sentence(`The hub refuses the stream ${path} (${trouble.status}): ${trouble.text}`);
     case 'damaged': return sentence(`The stream is damaged: ${trouble.reason}`);
     case 'decoder': return sentence(`The browser stopped decoding${trouble.codec ? ` ${trouble.codec}` : ''}: ${trouble.reason}`);
     case 'unsupported': return unsupported(trouble);

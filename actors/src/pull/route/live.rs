@@ -24,6 +24,7 @@ impl PullRoute {
         let State::Live(live) = &mut self.state else { return };
         let Some(media) = live.ingest.media(live.id, now) else { return };
         self.status.add_bytes(media.bytes);
+        self.hub.stats.traffic.pulled.add(media.bytes);
         live.found.info.set_reception(live.id, live.ingest.reception());
         let source = live.found.source.clone();
         match source.try_send(media) {

@@ -42,7 +42,8 @@ impl Announced {
         }
         let (base, _) = path::of_uri(&request.uri);
         let path = config.stream.as_ref().map_or_else(|| base.clone(), |stream| stream.path.clone());
-        if path == "/" {
+        // "*" is the server as a whole (RFC 2326, section 6.1), no stream.
+        if path == "/" || path == "/*" {
             return Err(refusal(400, "The URL has no path; it names the stream."));
         }
         check_length(&path)?;

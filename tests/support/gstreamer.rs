@@ -1,0 +1,107 @@
+//! GStreamer as a player and as a publisher.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::hub::Hub;
+use super::process::Process;
+use super::temporary;
+
+/// Plays until it has so many decoded buffers of one track.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Width and height of the pictures; others are an error.
+    pub size: (u32, u32),
+    /// Pictures to decode; `None`: the stream has no video.
+    pub pictures: Option<u32>,
+    /// Buffers of sound to decode, 20 ms each; `None`: the stream has no audio.
+    pub sounds: Option<u32>,
+}
+
+/// A player, and where it writes the packets of each track.
+pub struct Player {
+    pub process: Process,
+    files: [PathBuf; 2],
+}
+
+const KINDS: [&str; 2] = ["video", "audio"];
+
+/// Plays a stream; `protocols` as `rtspsrc` has them, empty for its default.
+pub fn play(hub: &Hub, path: &str, protocols: &str, wanted: Wanted) -> Player {
+    let name = format!("gstreamer_{}{}_{protocols}", hub.address().port(), path.replace('/', "_"));
+    let files = KINDS.map(|kind| temporary(&format!("{name}_{kind}.rtp")));
+    let mut command = Command::new("gst-launch-1.0");
+    command.env("LC_ALL", "C").args(["-q", "rtspsrc", "name=source"]);
+    command.arg(format!("location={}", hub.url("rtsp", path)));
+    if !protocols.is_empty() {
+        command.arg(format!("protocols={protocols}"));
+    }
+    for ((kind, count), file) in KINDS.into_iter().zip([wanted.pictures, wanted.sounds]).zip(&files) {
+        let Some(count) = count else { continue };
+        // Sound in buffers of 20 ms, whatever its packets have.
+        let decoded = match kind {
+            "audio" => "audioconvert ! audiobuffersplit output-buffer-duration=1/50".to_owned(),
+            _ => format!("video/x-raw,width={},height={}", wanted.size.0, wanted.size.1),
+        };
+        // What comes out of the jitter buffer, as RFC 4571 frames it, and decoded.
+        let pipeline = format!(
+            "source. ! application/x-rtp,media={kind} ! tee name={kind} \
+             {kind}. ! queue ! rtpstreampay ! filesink buffer-mode=unbuffered location={} \
+             {kind}. ! queue ! decodebin ! {decoded} ! identity eos-after={count} ! fakesink sync=false",
+            file.display()
+        );
+        command.args(pipeline.split_whitespace());
+    }
+    Player { process: Process::start(command), files }
+}
+
+/// What a player has seen of a track.
+#[derive(Debug)]
+pub struct Seen {
+    pub packets: usize,
+    /// Packets that are followed by another than the next.
+    pub gaps: usize,
+    /// Packets that end a picture, or begin a talk spurt.
+    pub marked: usize,
+}
+
+impl Player {
+    /// What it has seen of the video (0) or the audio (1).
+    pub fn seen(&self, kind: usize) -> Seen {
+        let bytes = std::fs::read(&self.files[kind]).expect("GStreamer wrote its packets");
+        let mut rest = &bytes[..];
+        let mut packets = Vec::new();
+        // The last packet may be cut off by the end.
+        while let Some((head, after)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*head));
+            let Some((packet, after)) = after.split_at_checked(length) else { break };
+            packets.push((u16::from_be_bytes([packet[2], packet[3]]), packet[1] >> 7 == 1));
+            rest = after;
+        }
+        Seen {
+            packets: packets.len(),
+            gaps: packets.windows(2).filter(|pair| pair[1].0 != pair[0].0.wrapping_add(1)).count(),
+            marked: packets.iter().filter(|packet| packet.1).count(),
+        }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // One of a track that is not played is not there.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// Publishes H.264, 320x180 at 25 pictures a second, and Opus.
+pub fn publish(hub: &Hub, path: &str, protocols: &str) -> Process {
+    let mut command = Command::new("gst-launch-1.0");
+    let sink = format!("rtspclientsink name=sink location={} protocols={protocols}", hub.url("rtsp", path));
+    let video = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 \
+                 ! openh264enc gop-size=25 ! h264parse ! sink.";
+    let audio = "audiotestsrc is-live=true volume=0.1 ! audioconvert ! audioresample ! opusenc ! sink.";
+    command.env("LC_ALL", "C").arg("-q").args(format!("{sink} {video} {audio}").split_whitespace());
+    Process::start(command)
+}

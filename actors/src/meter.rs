@@ -160,7 +160,8 @@ pub struct Protocols {
     pub flv: Arc<Traffic>,
     /// WSP connections.
     pub wsp: Arc<Traffic>,
-    /// REST, pages, and the beginning of what is taken over by a viewer.
+    /// REST, pages, and the beginning of what is taken over by a viewer. A connection of HTTP/2 is counted whole, with the
+    /// viewers on its streams, who are also in their own protocol's.
     pub http: Arc<Traffic>,
     /// RTP and RTCP of cameras that are pulled.
     pub pulled: Tally,

@@ -187,7 +187,7 @@ struct Protocols {
     rtsp: Bytes,
     flv: Bytes,
     wsp: Bytes,
-    /// REST and pages.
+    /// REST and pages. Connections of HTTP/2 are counted whole, with the viewers on them, who are in `flv` as well.
     http: Bytes,
     /// RTP and RTCP of cameras.
     pulls: Bytes,

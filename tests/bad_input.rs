@@ -447,10 +447,11 @@ fn peers_that_close_one_side_or_never_read() {
     });
 
     // A websocket that breaks the protocol.
-    for (what, bytes) in
-        [("an unmasked frame", &[0x82, 5, 1, 2, 3, 4, 5][..]), ("a reserved opcode", &[0x8b, 0x80, 1, 2, 3, 4])]
-    {
-        guard.attack(what, "", &["bad websocket frame"], |hub| {
+    for (what, bytes, words) in [
+        ("an unmasked frame", &[0x82, 5, 1, 2, 3, 4, 5][..], "a websocket frame without mask"),
+        ("a reserved opcode", &[0x8b, 0x80, 1, 2, 3, 4], "websocket frame head 0x8b"),
+    ] {
+        guard.attack(what, "", &[words], |hub| {
             let mut socket = WebSocket::open(hub.address(), "/streams/demo/clock.flv").expect("it is live");
             socket.stream().write_all(bytes).expect("it is open");
             let until = Instant::now() + SOON;
@@ -467,7 +468,7 @@ fn peers_that_close_one_side_or_never_read() {
 #[test]
 fn a_websocket_frame_without_end() {
     let guard = Guard::start(&[]);
-    guard.attack("a frame of 8 EB", "", &["bad websocket frame"], |hub| {
+    guard.attack("a frame of 8 EB", "", &["a websocket message of more than"], |hub| {
         let mut socket = WebSocket::open(hub.address(), "/streams/demo/clock.flv").expect("it is live");
         let mut stream = socket.stream().try_clone().expect("it is open");
         pour(&mut stream, &[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]);

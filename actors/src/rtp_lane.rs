@@ -1,6 +1,7 @@
 //! The RTP lane of a source: each access unit's packets framed once for RTSP connections and, while such viewers are there, once
 //! more as datagrams and once as websocket messages; every viewer gets the same bytes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -240,11 +241,26 @@ impl RtpChunk {
     }
 
     /// The websocket messages with a client's channel number. A copy if that is another than the track's own: few ask so.
-    pub fn websocket_on_channel(&self, channel: u8) -> Bytes {
+    pub fn websocket_on_channel(&self, channel: u8) -> Cow<'_, Bytes> {
         match &self.websocket {
-            Some(messages) if self.interleaved.get(1) == Some(&channel) => messages.clone(),
-            _ => websocket_messages(&self.interleaved, channel),
+            Some(messages) if self.interleaved.get(1) == Some(&channel) => Cow::Borrowed(messages),
+            _ => Cow::Owned(websocket_messages(&self.interleaved, channel)),
         }
+    }
+
+    /// The packets for an RTSP connection with a client's channel number. A copy if that is another than the track's own: few
+    /// ask so.
+    pub fn interleaved_on_channel(&self, channel: u8) -> Cow<'_, Bytes> {
+        if self.interleaved.get(1) == Some(&channel) {
+            return Cow::Borrowed(&self.interleaved);
+        }
+        let mut out = BytesMut::with_capacity(self.interleaved.len());
+        for packet in packets(&self.interleaved) {
+            out.put_slice(&[b'$', channel]);
+            out.put_u16(packet.len() as u16);
+            out.put_slice(packet);
+        }
+        Cow::Owned(out.freeze())
     }
 }
 
@@ -298,20 +314,6 @@ fn websocket_messages(interleaved: &[u8], channel: u8) -> Bytes {
     let mut out = BytesMut::with_capacity(interleaved.len() + packets(interleaved).count() * 4);
     for packet in packets(interleaved) {
         websocket::put_head(Opcode::Binary, INTERLEAVED_HEAD + packet.len(), &mut out);
-        out.put_slice(&[b'$', channel]);
-        out.put_u16(packet.len() as u16);
-        out.put_slice(packet);
-    }
-    out.freeze()
-}
-
-/// The bytes with other channel numbers, for a client that asked for others. A copy: few do.
-pub fn on_channel(interleaved: &Bytes, channel: u8) -> Bytes {
-    if interleaved.get(1) == Some(&channel) {
-        return interleaved.clone();
-    }
-    let mut out = BytesMut::with_capacity(interleaved.len());
-    for packet in packets(interleaved) {
         out.put_slice(&[b'$', channel]);
         out.put_u16(packet.len() as u16);
         out.put_slice(packet);

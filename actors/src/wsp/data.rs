@@ -150,7 +150,7 @@ impl DataConnection {
         let Some(playing) = &self.playing else { return };
         let Some(TrackTransport::Interleaved { rtp, rtcp }) = playing.transport(chunk.track) else { return };
         let bytes = chunk.websocket_on_channel(if chunk.rtcp { rtcp } else { rtp });
-        match send_now(&mut self.outbox, &mut self.socket, bytes) {
+        match send_now(&mut self.outbox, &mut self.socket, &bytes) {
             Ok(true) => {}
             Ok(false) => ctx.wait(Drain),
             Err(error) => self.fail(&error, ctx),

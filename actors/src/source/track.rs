@@ -106,8 +106,9 @@ fn reorder(track: &Track) -> (Option<u8>, i64) {
 pub(super) fn log_left_out(path: &str, tracks: &[Track]) {
     let plans = output::plans(tracks);
     let left_out = plans.iter().flat_map(|plan| plan.left_out.iter().map(|left| (plan.name, left)));
-    let words: Vec<_> =
-        left_out.map(|(name, left)| format!("{} is not in {name}: {}", left.track, left.reason)).collect();
+    let words: Vec<_> = left_out
+        .map(|(name, left)| format!("{} is not in {}: {}", left.track, name.to_uppercase(), left.reason))
+        .collect();
     if !words.is_empty() {
         log::info!("{path}: {}", words.join("; "));
     }

@@ -22,8 +22,10 @@ const LENGTH: usize = 10;
 const DEADLINE: Duration = Duration::from_secs(90);
 const SIZE: &str = "320x180";
 
-/// Video, audio and their `stream_type`s.
-const STREAMS: [(&str, Option<&str>, Option<&str>, Option<u8>, Option<u8>); 4] = [
+/// Path, video, audio, and the `stream_type`s of both.
+type Stream = (&'static str, Option<&'static str>, Option<&'static str>, Option<u8>, Option<u8>);
+
+const STREAMS: [Stream; 4] = [
     ("/ts/b_frames", Some(H264_B_FRAMES), Some(AAC), Some(ts::H264), Some(ts::AAC)),
     ("/ts/hevc", Some(H265), Some(MP3), Some(ts::H265), Some(ts::MP3)),
     ("/ts/silent", Some(H264), None, Some(ts::H264), None),

@@ -26,4 +26,4 @@ pub fn refusal(track: &Track) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

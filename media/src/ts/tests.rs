@@ -1,3 +1,4 @@
+#[allow(unreachable_pub)] // tests of the whole hub have it too
 mod reader;
 
 use bytes::{Bytes, BytesMut};
@@ -57,6 +58,7 @@ fn write(muxer: &mut Muxer, frame: &Frame) -> Bytes {
 fn read(parts: &[Bytes]) -> Reader {
     let mut reader = Reader::default();
     parts.iter().for_each(|part| reader.push(part).expect("a valid stream"));
+    assert!(reader.is_at_boundary());
     reader.finish().expect("a valid end");
     reader
 }

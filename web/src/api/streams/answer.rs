@@ -79,7 +79,7 @@ impl Outputs {
 #[schema(as = Output)]
 struct Carried {
     /// Codecs of the tracks that are in it. None: there is no such output of this source.
-    #[schema(example = json!(["H264"]))]
+    #[schema(example = json!(["H264", "AAC"]))]
     carries: Vec<String>,
     /// The others. FLV takes G.711 when asked with `?audio=all`.
     leaves_out: Vec<LeftOut>,

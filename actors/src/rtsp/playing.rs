@@ -18,7 +18,7 @@ use crate::info::{Consumer, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
 };
-use crate::rtp_lane::{Form, RtpChunk};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
 use crate::supervisor::Supervisor;
 
 /// One path that is watched.
@@ -203,7 +203,7 @@ impl RtspSession {
         self.flush(ctx);
     }
 
-    fn send_chunk(&mut self, chunk: &RtpChunk, ctx: &mut Context<Self>) {
+    fn send_chunk(&mut self, chunk: &RtpPackets, ctx: &mut Context<Self>) {
         let over_websocket = matches!(self.carrier, Carrier::Websocket(_));
         let Some((outbox, socket, playing, ports)) = self.sending() else { return };
         match playing.transports.get(chunk.track).and_then(Option::as_ref) {
@@ -284,7 +284,7 @@ impl Handler<RtpChunk> for RtspSession {
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
         if self.sending().is_some_and(|(_, _, playing, _)| playing.id == chunk.consumer) {
-            self.send_chunk(&chunk, ctx);
+            self.send_chunk(&chunk.packets, ctx);
         }
     }
 }

@@ -10,6 +10,7 @@ use ipchub_media::Codec;
 use ipchub_media::rtp::receiver::Receiver;
 
 use crate::connection::Link;
+use crate::hls::Handle;
 use crate::hub::Started;
 use crate::meter::Stats;
 use crate::rtsp::udp::Sent;
@@ -20,6 +21,7 @@ use crate::rtsp::udp::Sent;
 pub enum PacketType {
     Rtp = 0,
     Flv = 1,
+    Hls = 2,
 }
 
 impl PacketType {
@@ -28,6 +30,7 @@ impl PacketType {
         match self {
             Self::Rtp => "RTP",
             Self::Flv => "FLV",
+            Self::Hls => "HLS",
         }
     }
 }
@@ -184,6 +187,8 @@ pub struct Description {
     pub codecs: Vec<(Codec, String)>,
     /// Why FLV viewers cannot be served, if they cannot.
     pub no_flv: Option<String>,
+    /// Why players of HLS cannot be served, if they cannot.
+    pub no_hls: Option<String>,
 }
 
 /// One source.
@@ -201,6 +206,7 @@ pub struct SourceInfo {
     reception: Mutex<Option<Reception>>,
     multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
+    hls: Mutex<Option<Arc<Handle>>>,
 }
 
 /// The values stay whole even if a holder panicked: every write below is a single assignment.
@@ -220,6 +226,7 @@ impl SourceInfo {
             reception: Mutex::default(),
             multicast: Mutex::default(),
             consumers: Mutex::default(),
+            hls: Mutex::default(),
         }
     }
 
@@ -250,6 +257,22 @@ impl SourceInfo {
     pub(crate) fn end_multicast(&self, group: &Arc<GroupInfo>) {
         // The next one may have begun already.
         lock(&self.multicast).take_if(|current| Arc::ptr_eq(current, group));
+    }
+
+    /// Its HLS, if somebody watches by it.
+    pub fn live_hls(&self) -> Option<Arc<Handle>> {
+        lock(&self.hls).clone().filter(|handle| handle.is_alive())
+    }
+
+    /// Its HLS, begun if nobody watches by it yet.
+    pub(crate) fn hls(&self, begin: impl FnOnce() -> Arc<Handle>) -> Arc<Handle> {
+        let mut hls = lock(&self.hls);
+        let live = hls.take().filter(|handle| handle.is_alive()).unwrap_or_else(begin);
+        Arc::clone(hls.insert(live))
+    }
+
+    pub(crate) fn end_hls(&self, handle: &Arc<Handle>) {
+        lock(&self.hls).take_if(|current| Arc::ptr_eq(current, handle));
     }
 
     /// Told by a publisher; of another than the current it is passed over.

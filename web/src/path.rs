@@ -1,5 +1,6 @@
 //! What a URL below `/streams/` asks for.
 
+use ipchub_media::hls::{Format, Piece};
 use ipchub_media::path::with_case;
 use ipchub_media::rtsp::session::{MAX_PATH, StreamName};
 
@@ -12,6 +13,22 @@ pub enum Asked {
         path: String,
         /// The same in the case that was asked for.
         original: String,
+    },
+    /// `<path>.m3u8`: the playlists of HLS.
+    Hls {
+        /// Canonical path of the stream.
+        path: String,
+        /// The same in the case that was asked for.
+        original: String,
+    },
+    /// `<path>/<piece>`: what a playlist of HLS lists.
+    HlsPiece {
+        /// Canonical path of the stream.
+        path: String,
+        /// Which.
+        piece: Piece,
+        /// Its container.
+        format: Format,
     },
     /// `crossdomain.xml` in any folder, for Flash players.
     CrossDomain,
@@ -39,11 +56,20 @@ pub fn asked(rest: &str) -> Asked {
     if path.ends_with("/crossdomain.xml") {
         return Asked::CrossDomain;
     }
-    match path.strip_suffix(".flv") {
-        Some(stem) if stem.len() > 1 && !stem.ends_with('/') => {
-            // The format is ASCII, so it is as long in any case.
-            let original = original[..original.len() - ".flv".len()].to_owned();
-            Asked::Flv { path: stem.to_owned(), original }
+    // A format is ASCII, so it is as long in any case.
+    let stream = |format: &str| {
+        let stem = path.strip_suffix(format).filter(|stem| stem.len() > 1 && !stem.ends_with('/'))?;
+        Some((stem.to_owned(), original[..original.len() - format.len()].to_owned()))
+    };
+    if let Some((path, original)) = stream(".flv") {
+        return Asked::Flv { path, original };
+    }
+    if let Some((path, original)) = stream(".m3u8") {
+        return Asked::Hls { path, original };
+    }
+    match path.rsplit_once('/').map(|(stream, name)| (stream, Piece::parse(name))) {
+        Some((stream, Some((piece, format)))) if stream.len() > 1 => {
+            Asked::HlsPiece { path: stream.to_owned(), piece, format }
         }
         _ => Asked::Unknown,
     }
@@ -77,6 +103,7 @@ mod tests {
     #[test]
     fn urls() {
         let flv = |path: &str| Asked::Flv { path: path.to_lowercase(), original: path.into() };
+        let piece = |path: &str, piece| Asked::HlsPiece { path: path.into(), piece, format: Format::Fmp4 };
         for (rest, expected) in [
             ("/room/door.flv", flv("/room/door")),
             ("/Room/DOOR.FLV", flv("/Room/DOOR")),
@@ -89,6 +116,13 @@ mod tests {
             ("/.flv", Asked::Unknown),
             ("/room/.flv", Asked::Unknown),
             ("", Asked::Unknown),
+            ("/Room/Door.M3U8", Asked::Hls { path: "/room/door".into(), original: "/Room/Door".into() }),
+            ("/.m3u8", Asked::Unknown),
+            ("/Room/Door/7.2.m4s", piece("/room/door", Piece::Part(7, 2))),
+            ("/room/door/7.m4s", piece("/room/door", Piece::Segment(7))),
+            ("/room/init3.m4s", piece("/room", Piece::Init(3))),
+            ("/7.m4s", Asked::Unknown),
+            ("/room/x.m4s", Asked::Unknown),
             ("/room/crossdomain.xml", Asked::CrossDomain),
             ("/crossdomain.xml", Asked::CrossDomain),
         ] {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ipchub_media::flv::{Options, mux};
+use ipchub_media::fmp4;
 use ipchub_media::rtp::depacketize::Depacketizer;
 use ipchub_media::timeline::DecodeTimes;
 use ipchub_media::{Codec, Kind, Parameters, Track};
@@ -105,7 +106,16 @@ fn reorder(track: &Track) -> (Option<u8>, i64) {
 /// Why no FLV can be made of these tracks, if none can.
 pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
     let options = Options { all_audio: true, ..Options::default() };
-    let reasons: Vec<_> = tracks.iter().map(|track| mux::refusal(track, options)).collect();
+    none_fits(tracks, |track| mux::refusal(track, options))
+}
+
+/// Why no fragmented MP4 can be made of these tracks, if none can.
+pub(super) fn no_fmp4(tracks: &[&Track]) -> Option<String> {
+    none_fits(tracks, fmp4::refusal)
+}
+
+fn none_fits(tracks: &[&Track], refusal: impl Fn(&Track) -> Option<String>) -> Option<String> {
+    let reasons: Vec<_> = tracks.iter().map(|track| refusal(track)).collect();
     if tracks.is_empty() {
         return None;
     }
@@ -123,6 +133,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
     info.describe(|description| {
         description.codecs = tracks.iter().map(|track| (track.codec, name(track))).collect();
         description.no_flv = no_flv(tracks);
+        description.no_hls = no_fmp4(tracks);
         description.video = first(Kind::Video).map(|track| {
             let before = description.video.take();
             let (width, height, rate, fixed) = match &track.parameters {

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::access;
 use crate::connection::{HandOver, Slot};
 use crate::error::ApiError;
+use crate::hls;
 use crate::http2::stream::TakeStream;
 use crate::page;
 use crate::path::{Asked, asked};
@@ -62,9 +63,11 @@ pub async fn live(
     }
     let (path, original_path) = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
         Asked::Flv { path, original } => (path, original),
+        Asked::Hls { path, original } => return hls::playlist(&request, &hub, path, original).await,
+        Asked::HlsPiece { path, piece, format } => return hls::piece(&request, &hub, &path, (piece, format)).await,
         Asked::CrossDomain => return Ok(page::crossdomain().await),
         Asked::Unknown => {
-            let error = format!("{} names no output: <path>.flv is one", request.path());
+            let error = format!("{} names no output: <path>.flv and <path>.m3u8 are", request.path());
             return Err(ApiError::NotFound(error));
         }
     };

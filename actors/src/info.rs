@@ -207,6 +207,8 @@ pub struct SourceInfo {
     multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
     hls: Mutex<Option<Arc<Handle>>>,
+    /// Discontinuities of all its HLS so far.
+    pub(crate) hls_discontinuities: AtomicU64,
 }
 
 /// The values stay whole even if a holder panicked: every write below is a single assignment.
@@ -227,6 +229,7 @@ impl SourceInfo {
             multicast: Mutex::default(),
             consumers: Mutex::default(),
             hls: Mutex::default(),
+            hls_discontinuities: AtomicU64::new(0),
         }
     }
 

@@ -19,7 +19,7 @@ pub use sessions::Session;
 pub struct Settings {
     /// Length of a part, about.
     pub part: Duration,
-    /// Segments are at least this long.
+    /// Segments are about this long, in whole GOPs.
     pub fragment: Duration,
     /// Segments in a playlist.
     pub window: usize,
@@ -29,6 +29,8 @@ pub struct Settings {
     pub bytes: usize,
     /// Where complete segments are kept; `None`: in memory.
     pub path: Option<PathBuf>,
+    /// Bytes of all sources' segments in that folder at most.
+    pub path_bytes: u64,
 }
 
 impl Default for Settings {
@@ -40,6 +42,7 @@ impl Default for Settings {
             idle: Duration::from_secs(30),
             bytes: 64 << 20,
             path: None,
+            path_bytes: 4 << 30,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The actor: a consumer of the source's frames. Begins with the cached GOP, ends with the last player or with the source.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
@@ -57,6 +58,7 @@ impl HlsMuxer {
             // Segments last a second or more, so that a later run's numbers are above those of all runs before: an address
             // names the same bytes for ever, whatever caches keep.
             first: now().as_secs(),
+            discontinuities: self.found.info.hls_discontinuities.load(Relaxed),
         }
     }
 
@@ -113,6 +115,9 @@ impl Actor for HlsMuxer {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.found.source.do_send(Unsubscribe { id: self.id });
+        if let Some(last) = &*self.moments.borrow() {
+            self.found.info.hls_discontinuities.store(last.next_discontinuity(), Relaxed);
+        }
         let reason = self.reason.as_deref().unwrap_or("ended");
         self.found.info.end_hls(&self.handle);
         self.handle.sessions.end(reason, &self.found.info.path);

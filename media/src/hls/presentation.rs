@@ -95,9 +95,9 @@ impl Presentation {
         self.segments.len().saturating_sub(self.window)
     }
 
-    /// Whether something can be played.
+    /// Whether something can be played, by players that know no parts too.
     pub fn has_content(&self) -> bool {
-        !self.segments.is_empty() || self.open.as_ref().is_some_and(|open| !open.parts.is_empty())
+        !self.segments.is_empty()
     }
 
     /// The number of parts of the segment that is being made.
@@ -153,6 +153,12 @@ impl Presentation {
     pub fn init(&self, number: u64) -> Option<&Arc<Init>> {
         let kept = self.segments.iter().map(|segment| &segment.init).chain(&self.init);
         kept.chain(self.open.as_ref().map(|open| &open.init)).find(|init| init.number == number)
+    }
+
+    /// Discontinuities before what comes next, if that does not follow what is here.
+    pub fn next_discontinuity(&self) -> u64 {
+        let all = self.segments.iter().map(|segment| &**segment).chain(&self.open);
+        self.discontinuities + all.filter(|segment| segment.discontinuity).count() as u64 + 1
     }
 
     /// Bits a second: of the segment that needs most, and of all together.

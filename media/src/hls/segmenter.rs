@@ -1,7 +1,7 @@
 //! Cuts frames into parts and segments.
 //!
 //! How long a frame is tells the next one of its track, so the newest frame of each track is held back. A part ends where
-//! another frame would make it too long, a segment at the first key frame after `fragment`.
+//! another frame would make it too long, a segment at the key frame that is nearest to `fragment`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use crate::frame::{Frame, Track};
 
 /// A longer pause of what leads is a discontinuity: players would wait for it. Slow cameras send a picture a second.
 const MAX_PAUSE: f64 = 3.0;
+/// Seconds of a segment at least: their numbers must not outrun the clock, see [`Config::first`].
+const MIN_SEGMENT: f64 = 1.0;
 /// A segment without a key frame is cut after as many times `fragment`: cameras with endless GOPs exist, and what is being
 /// made lies in memory.
 const MAX_STRETCH: f64 = 5.0;
@@ -32,14 +34,16 @@ pub struct Config {
     pub format: Format,
     /// Length of parts, about.
     pub part: Duration,
-    /// Segments are at least this long.
+    /// Segments are about this long, in whole GOPs.
     pub fragment: Duration,
     /// Segments in a playlist.
     pub window: usize,
     /// Bytes of all segments in memory at most; older ones are given up before.
     pub max_bytes: usize,
-    /// Number of the first segment, of the first init section and of the first discontinuity.
+    /// Number of the first segment and of the first init section. Taken from a clock in seconds it makes the numbers of a later run higher than all before.
     pub first: u64,
+    /// Discontinuities before the first segment. A low number: hls.js makes an array as long.
+    pub discontinuities: u64,
 }
 
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub struct Segmenter {
     segment: Option<Segment>,
     /// Decode time of its first frame.
     begin: i64,
+    /// Decode time of the last key frame of what leads.
+    last_key: i64,
     /// Part length in ticks of what leads.
     part_ticks: i64,
     segments: VecDeque<Arc<Segment>>,
@@ -101,12 +107,13 @@ impl Segmenter {
             draft: Draft::default(),
             segment: None,
             begin: 0,
+            last_key: 0,
             part_ticks: 0,
             segments: VecDeque::new(),
             next: config.first,
             fragments: 0,
             discontinuity: false,
-            discontinuities: config.first,
+            discontinuities: config.discontinuities,
             part_target: Duration::ZERO,
             target_duration: (config.fragment.as_secs_f64().ceil() as u64).max(1),
             pictures: (0, 0),
@@ -145,7 +152,22 @@ impl Segmenter {
         {
             self.wall.note(nanos(newest.dts, container.leading_rate()), now);
         }
-        frames.into_iter().try_for_each(|frame| self.take(frame).map(drop))
+        frames.into_iter().try_for_each(|frame| self.take(frame).map(drop))?;
+        let leading = self.container.as_ref().and_then(|container| {
+            self.held.values().map(|held| &held.frame).find(|frame| container.leads(frame.track))
+        });
+        match leading.map(|frame| (frame.dts, frame.key)) {
+            Some((dts, key)) if self.segments.is_empty() => self.end_first(dts, key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the first segment of all at once: a player that knows no parts has something to play then. What follows begins
+    /// in the middle of a GOP, and ends with it.
+    fn end_first(&mut self, dts: i64, key: bool) -> Result<(), Error> {
+        self.end_part(dts)?;
+        self.end_segment();
+        if self.segment.is_none() { self.begin_segment(dts, key) } else { Ok(()) }
     }
 
     /// Takes a frame that is there at `now`, since 1970. Answers whether there is something new to fetch.
@@ -215,8 +237,11 @@ impl Segmenter {
             return frame.map_or(Ok(()), |frame| self.begin(frame)).map(|()| true);
         }
         let bytes = self.segment.as_ref().map_or(0, |segment| segment.len) + self.draft.bytes;
-        // Half a frame early is early enough: cameras' clocks jitter.
-        let due = key && seconds(segment + step / 2) >= fragment;
+        let is_whole = self.segment.as_ref().is_none_or(|segment| segment.independent);
+        let gop = if key { dts - std::mem::replace(&mut self.last_key, dts) } else { 0 };
+        // As near to `fragment` as whole GOPs allow. Half a frame early is early enough: cameras' clocks jitter.
+        let long = seconds(segment + gop / 2 + step / 2) >= fragment && seconds(segment + step / 2) >= MIN_SEGMENT;
+        let due = key && (!is_whole || long);
         if due || seconds(segment) >= fragment * MAX_STRETCH || bytes >= self.config.max_bytes / 2 {
             self.end_part(dts)?;
             self.end_segment();
@@ -225,6 +250,9 @@ impl Segmenter {
         }
         // Clocks of a millisecond make frames of 33 and 34 ms: an eighth of a frame more is no part too long.
         if part + step > self.part_ticks + step / 8 {
+            if self.segments.is_empty() {
+                return self.end_first(dts, key).map(|()| true);
+            }
             self.end_part(dts)?;
             return Ok(true);
         }
@@ -247,6 +275,7 @@ impl Segmenter {
         self.part_ticks = (part * rate).ceil() as i64;
         self.part_target = self.part_target.max(Duration::from_secs_f64(part));
         self.held.clear();
+        self.last_key = frame.dts;
         self.begin_segment(frame.dts, frame.key)?;
         self.hold(frame, true);
         Ok(())
@@ -299,7 +328,7 @@ impl Segmenter {
     }
 
     fn end_segment(&mut self) {
-        let Some(mut segment) = self.segment.take().filter(|segment| !segment.parts.is_empty()) else { return };
+        let Some(mut segment) = self.segment.take_if(|segment| !segment.parts.is_empty()) else { return };
         // One buffer from now on: parts are slices of it.
         let parts: Vec<_> = segment.parts.iter().map(|part| part.bytes.clone()).collect();
         let body = Bytes::from(parts.concat());

@@ -77,7 +77,7 @@ pub(super) fn playlist(request: &HttpRequest, session: Option<&Session>, text: S
         response.insert_header((CONTENT_ENCODING, "gzip"));
     }
     let body = body.unwrap_or_else(|| text.into());
-    let mut response = response.body(body.clone());
+    let response = response.body(body.clone());
     if response.status() == StatusCode::NOT_MODIFIED {
         return response.set_body(()).map_into_boxed_body();
     }

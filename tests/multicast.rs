@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use support::SOON;
 use support::hub;
+use support::json::Json;
 use support::netns::Network;
 use support::process::Process;
 use support::{wait_for, wait_until};
@@ -20,7 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(90);
 fn start(network: &Network, environment: &[(&str, &str)]) -> Process {
     let mut all = vec![("IPCHUB_RTSP_MULTICAST", "true"), ("IPCHUB_TIMEOUTS_SESSION", "4")];
     all.extend_from_slice(environment);
-    let command = hub::command(&all, &["--demo", "--listen", "10.77.0.1:1554", "--udp-port", "0"]);
+    // On every address, for REST from this machine too: the default password counts nowhere else.
+    let mut command = hub::command(&all, &["--demo", "--listen", ":1554", "--udp-port", "0"]);
+    command.arg("--data-dir").arg(support::temporary(&format!("multicast-{}", network.tag())));
     let process = Process::start(network.on(HUB, &command));
     wait_for(SOON, "the hub", || process.lines().iter().any(|line| line.contains("listening on")).then_some(()));
     wait_for(SOON, "the clip", || process.lines().iter().any(|line| line.contains("published by")).then_some(()));
@@ -35,10 +38,23 @@ fn member(network: &Network, host: usize, arguments: &[&str]) -> Process {
 
 /// What REST says of the clip.
 fn stream(network: &Network) -> support::json::Json {
-    let mut command = Command::new("curl");
-    command.args(["-s", "--max-time", "10", "http://10.77.0.1:1554/api/v1/streams/demo/clock?c=1"]);
-    let output = network.on(HUB, &command).output().expect("curl is there");
-    support::json::Json::parse(&String::from_utf8_lossy(&output.stdout))
+    Json::parse(&rest(network, "GET", "streams/demo/clock?c=1"))
+}
+
+/// One call of REST, logged in.
+fn rest(network: &Network, method: &str, call: &str) -> String {
+    let curl = |method: &str, call: &str, more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-s", "--max-time", "10", "-X", method]).args(more);
+        command.arg(format!("http://127.0.0.1:1554/api/v1/{call}"));
+        let output = network.on(HUB, &command).output().expect("curl is there");
+        assert!(output.status.success(), "{method} {call}: {}", output.status);
+        String::from_utf8(output.stdout).expect("it is text")
+    };
+    let user = r#"{"username": "admin", "password": "admin"}"#;
+    let login = curl("POST", "login", &["-H", "Content-Type: application/json", "-d", user]);
+    let bearer = format!("Authorization: Bearer {}", Json::parse(&login).text("access_token"));
+    curl(method, call, &["-H", &bearer])
 }
 
 fn wait_line(process: &Process, part: &str) -> String {
@@ -98,9 +114,7 @@ fn a_member_lives_by_its_reports_and_is_told_of_the_end() {
     let watched = stream(&network);
     assert_eq!((watched.number("cc"), watched.number("cs/0/loss/jitter_ms")), (1.0, 10.0), "{watched:?}");
     // The source ends: BYE in the group, then the connection.
-    let mut command = Command::new("curl");
-    command.args(["-s", "--max-time", "10", "-X", "DELETE", "http://10.77.0.1:1554/api/v1/streams/demo/clock"]);
-    assert!(network.on(HUB, &command).status().expect("curl is there").success());
+    rest(&network, "DELETE", "streams/demo/clock");
     wait_line(&reporting, "bye");
     wait_line(&reporting, "closed");
 }

@@ -133,6 +133,8 @@ fn who_does_not_read_is_closed_in_time() {
     hub.wait_live(PATH);
     let before = hub.resident_kib();
     let stuck: Vec<_> = (0..18).map(|n| stuck(&hub, &pair, if n % 2 == 0 { "" } else { UPGRADE })).collect();
+    // All are counted before the next are told by the count.
+    assert!(wait_until(SOON, || consumers(&hub) == 18.0), "{} watch", consumers(&hub));
     let hung: Vec<_> = (0..2).map(|_| hung(&hub, &pair)).collect();
     let mut most = 0;
     let closed = wait_until(SOON * 2, || {

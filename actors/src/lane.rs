@@ -9,14 +9,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
-use ipchub_media::flv::{Muxer, Options};
-use ipchub_media::{Frame, Parameters, Track};
+use ipchub_media::{Frame, Mux, Output, Parameters, Track};
 
 use crate::info::Consumer;
 use crate::messages::{EndViewing, Opening};
 use crate::meter::Stats;
 
-/// Muxed bytes for every viewer of a lane: whole tags.
+/// Muxed bytes for every viewer of a lane: one or more whole frames.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Chunk {
@@ -24,19 +23,18 @@ pub struct Chunk {
     pub bytes: Bytes,
 }
 
-/// FLV for the viewers that want it in one way.
+/// One output for the viewers that want it in one way.
 #[derive(Debug)]
-pub(crate) struct FlvLane {
-    options: Options,
-    muxer: Option<Muxer>,
-    /// The chunks since the last key frame; their sequence headers are not in them.
+pub(crate) struct Lane {
+    muxer: Box<dyn Mux>,
+    /// The chunks since the last key frame; changed headers are not in them.
     gop: Vec<Bytes>,
-    /// FLV header, metadata and sequence headers at the time of that key frame.
+    /// What goes before that key frame for a new viewer, e.g. FLV header, metadata and sequence headers.
     head: Bytes,
-    /// Counts changes of the sequence headers.
+    /// Counts changes of the headers.
     headers: u32,
-    sequence_headers: Bytes,
-    /// A sequence header must go out before the next key frame.
+    current_headers: Bytes,
+    /// Headers must go out before the next key frame.
     changed: bool,
     viewers: HashMap<u32, Viewer>,
     stats: Arc<Stats>,
@@ -60,15 +58,24 @@ enum State {
     Behind { headers: u32 },
 }
 
-impl FlvLane {
-    pub(crate) fn new(tracks: &[Track], options: Options, stats: Arc<Stats>) -> Self {
+/// What goes before a chunk for the viewers that need it.
+struct Before {
+    /// It begins with a key frame.
+    start: bool,
+    /// Headers that changed.
+    headers: Option<Bytes>,
+    /// For those who have missed something.
+    resumption: Bytes,
+}
+
+impl Lane {
+    pub(crate) fn new(tracks: &[Track], output: Output, stats: Arc<Stats>) -> Self {
         Self {
-            options,
-            muxer: Muxer::new(tracks, options),
+            muxer: output.muxer(tracks),
             gop: Vec::new(),
             head: Bytes::new(),
             headers: 0,
-            sequence_headers: Bytes::new(),
+            current_headers: Bytes::new(),
             changed: true,
             viewers: HashMap::new(),
             stats,
@@ -77,7 +84,7 @@ impl FlvLane {
 
     /// A new publisher's tracks: viewers stay, and go on at its first key frame.
     pub(crate) fn retune(&mut self, tracks: &[Track]) {
-        self.muxer = Muxer::new(tracks, self.options);
+        self.muxer.retune(tracks);
         self.changed = true;
         self.clear();
     }
@@ -92,61 +99,65 @@ impl FlvLane {
     }
 
     pub(crate) fn set_parameters(&mut self, track: usize, parameters: &Parameters) {
-        if let Some(muxer) = &mut self.muxer {
-            self.changed |= muxer.set_parameters(track, parameters);
-        }
+        self.changed |= self.muxer.set_parameters(track, parameters);
     }
 
     /// Muxes a frame and sends it to every viewer that is not behind.
     pub(crate) fn frame(&mut self, frame: &Frame) {
-        let Some(muxer) = self.muxer.as_ref().filter(|muxer| muxer.carries(frame.track) && muxer.ready()) else {
+        let muxer = &mut self.muxer;
+        if !muxer.carries(frame.track) || !muxer.ready() {
             return;
-        };
+        }
         let start = frame.key && muxer.leads(frame.track);
         if self.gop.is_empty() && !start {
             return;
         }
-        let timestamp = muxer.timestamp(frame).unwrap_or(0);
-        // New sequence headers go out with a key frame, or at once where they are the audio's (they do not touch the picture).
-        let headers = self.changed && (start || !muxer.leads(frame.track));
-        let mut out = BytesMut::with_capacity(frame.units.len() + Muxer::overhead(frame));
+        // New headers go out with a key frame, or at once where they are the audio's (they do not touch the picture).
+        let headers = (self.changed && (start || !muxer.leads(frame.track))).then(|| muxer.headers(frame));
+        let head = start.then(|| muxer.head(frame));
+        let resumes = start && self.viewers.values().any(|viewer| matches!(viewer.state, State::Behind { .. }));
+        let resumption = if resumes { muxer.resumption(frame) } else { Bytes::new() };
+        let mut out = BytesMut::with_capacity(muxer.size(frame));
         if !muxer.write(frame, &mut out) {
             return;
         }
         let bytes = out.freeze();
-        if headers {
+        if let Some(headers) = &headers {
             self.changed = false;
             self.headers = self.headers.wrapping_add(1);
-            let mut out = BytesMut::with_capacity(256);
-            muxer.sequence_headers(timestamp, &mut out);
-            self.sequence_headers = out.freeze();
+            self.current_headers = headers.clone();
         }
-        if start {
-            self.head = muxer.head(timestamp);
+        if let Some(head) = head {
+            self.head = head;
             self.gop.clear();
         }
-        self.fan_out(&bytes, start, headers);
-        if headers && !start {
-            self.gop.push(self.sequence_headers.clone());
+        if let Some(headers) = headers.as_ref().filter(|headers| !start && !headers.is_empty()) {
+            self.gop.push(headers.clone());
         }
+        self.fan_out(&bytes, &Before { start, headers, resumption });
         self.gop.push(bytes);
     }
 
-    fn fan_out(&mut self, bytes: &Bytes, start: bool, headers: bool) {
-        let (now, head, sequence_headers) = (self.headers, &self.head, &self.sequence_headers);
-        // One chunk holds the headers and the frame, so that none can come without the other.
-        let mut joined: [Option<Bytes>; 2] = [None, None];
-        let mut with = |first: &Bytes, slot: usize| {
-            joined[slot].get_or_insert_with(|| [first.clone(), bytes.clone()].concat().into()).clone()
+    fn fan_out(&mut self, bytes: &Bytes, before: &Before) {
+        let Before { start, headers, resumption } = before;
+        let (now, head, current) = (self.headers, &self.head, &self.current_headers);
+        // One chunk holds what goes before and the frame, so that none can come without the other.
+        let mut joined: [Option<Bytes>; 4] = Default::default();
+        let mut with = |slot: usize, first: &[&Bytes]| {
+            if first.iter().all(|part| part.is_empty()) {
+                return bytes.clone();
+            }
+            let join = || first.iter().chain([&bytes]).flat_map(|part| part.iter().copied()).collect();
+            joined[slot].get_or_insert_with(join).clone()
         };
         let mut gone = Vec::new();
         for (id, viewer) in &mut self.viewers {
             let chunk = match viewer.state {
-                State::Current if headers => with(sequence_headers, 1),
+                State::Current if headers.is_some() => with(0, &[current]),
                 State::Current => bytes.clone(),
-                State::New if start => with(head, 0),
-                State::Behind { headers: had } if start && had != now => with(sequence_headers, 1),
-                State::Behind { .. } if start => bytes.clone(),
+                State::New if *start => with(1, &[head]),
+                State::Behind { headers: had } if *start && had != now => with(2, &[current, resumption]),
+                State::Behind { .. } if *start => with(3, &[resumption]),
                 State::New => continue,
                 State::Behind { .. } => {
                     viewer.consumer.missed_chunk(&self.stats);
@@ -162,8 +173,8 @@ impl FlvLane {
                 Err(SendError::Full(_)) => {
                     self.stats.full_mailboxes.add(1);
                     if viewer.state == State::Current {
-                        let before = if headers { now.wrapping_sub(1) } else { now };
-                        viewer.state = State::Behind { headers: before };
+                        let had = if headers.is_some() { now.wrapping_sub(1) } else { now };
+                        viewer.state = State::Behind { headers: had };
                         self.stats.fell_behind.add(1);
                     }
                     viewer.consumer.missed_chunk(&self.stats);
@@ -187,7 +198,7 @@ impl FlvLane {
         let mut state = State::New;
         if !self.gop.is_empty() {
             opening.parts.reserve_exact(self.gop.len() + 1);
-            opening.parts.push(self.head.clone());
+            opening.parts.extend(std::iter::once(&self.head).filter(|head| !head.is_empty()).cloned());
             opening.parts.extend(self.gop.iter().cloned());
             state = State::Current;
             consumer.offered.fetch_add(opening.parts.iter().map(|part| part.len() as u64).sum(), Relaxed);

@@ -160,6 +160,8 @@ pub struct Protocols {
     pub flv: Arc<Traffic>,
     /// Playlists and media of HLS. Their connections are of HTTP too.
     pub hls: Arc<Traffic>,
+    /// MPEG-TS viewers, from their first byte of it on.
+    pub ts: Arc<Traffic>,
     /// WSP connections.
     pub wsp: Arc<Traffic>,
     /// REST, pages, and the beginning of what is taken over by a viewer. A connection of HTTP/2 is counted whole, with the
@@ -180,6 +182,8 @@ pub struct Stats {
     pub flv: Arc<Counter>,
     /// Players of HLS.
     pub hls: Arc<Counter>,
+    /// MPEG-TS viewers, over websocket and HTTP.
+    pub ts: Arc<Counter>,
     /// WSP sessions: a control connection and what joined it.
     pub wsp: Arc<Counter>,
     /// Connections to cameras, those that are being made included.

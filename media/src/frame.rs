@@ -117,6 +117,13 @@ pub struct Track {
     pub parameters: Option<Parameters>,
 }
 
+impl Track {
+    /// The codec's name, or what the publisher calls it.
+    pub fn name(&self) -> &str {
+        if self.codec == Codec::Other { &self.encoding } else { self.codec.name() }
+    }
+}
+
 /// One access unit of video or one audio frame, with its times.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -252,12 +259,15 @@ impl UnitRef<'_> {
         }
     }
 
+    /// The unit's bytes in order, as they lie in memory.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let head = &self.unit.head[..usize::from(self.unit.head_len)];
+        std::iter::once(head).chain(self.pieces.iter().map(|piece| &piece[..]))
+    }
+
     /// Appends the unit's bytes.
     pub fn write_to(&self, out: &mut BytesMut) {
-        out.put_slice(&self.unit.head[..self.unit.head_len as usize]);
-        for piece in self.pieces {
-            out.put_slice(piece);
-        }
+        self.pieces().for_each(|piece| out.put_slice(piece));
     }
 
     /// The unit in one buffer: shared if it lies in one piece, copied if not.

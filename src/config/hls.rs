@@ -44,10 +44,18 @@ impl Hls {
             if good { Ok(Duration::from_secs_f64(value)) } else { Err(wrong(key, value, problem())) }
         };
         if !(3..=1000).contains(&self.window) {
-            return Err(wrong("hls.window", self.window, "it must be 3 to 1000: players begin three segments before the end"));
+            return Err(wrong(
+                "hls.window",
+                self.window,
+                "it must be 3 to 1000: players begin three segments before the end",
+            ));
         }
         if self.bytes < 1 << 20 {
-            return Err(wrong("hls.bytes", self.bytes, "it must be 1048576 or more: a key frame alone may have as many"));
+            return Err(wrong(
+                "hls.bytes",
+                self.bytes,
+                "it must be 1048576 or more: a key frame alone may have as many",
+            ));
         }
         Ok(Settings {
             part: seconds("hls.part", self.part, (0.1, 1.0))?,

@@ -63,6 +63,11 @@ impl Network {
         format!("{}-{host}", self.tag)
     }
 
+    /// Its name, of no other network.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
     /// A host's address; the first is 1.
     pub fn address(host: usize) -> String {
         format!("10.77.0.{host}")

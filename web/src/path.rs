@@ -1,18 +1,20 @@
 //! What a URL below `/streams/` asks for.
 
-use ipchub_media::hls::{Format, Piece};
+use ipchub_media::hls::{self, Piece};
 use ipchub_media::path::with_case;
 use ipchub_media::rtsp::session::{MAX_PATH, StreamName};
 
 /// An output of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// `<path>.flv`
-    Flv {
+    /// A live output: `<path>.flv`, `<path>.ts`
+    Live {
         /// Canonical path of the stream.
         path: String,
         /// The same in the case that was asked for.
         original: String,
+        /// Which output.
+        format: Format,
     },
     /// `<path>.m3u8`: the playlists of HLS.
     Hls {
@@ -28,12 +30,39 @@ pub enum Asked {
         /// Which.
         piece: Piece,
         /// Its container.
-        format: Format,
+        format: hls::Format,
     },
     /// `crossdomain.xml` in any folder, for Flash players.
     CrossDomain,
     /// A path without a format that the hub has.
     Unknown,
+}
+
+/// A format that live media is sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Flv,
+    Ts,
+}
+
+impl Format {
+    const ALL: [Self; 2] = [Self::Flv, Self::Ts];
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Flv => ".flv",
+            Self::Ts => ".ts",
+        }
+    }
+
+    /// Of an answer's body.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Flv => "video/x-flv",
+            Self::Ts => "video/mp2t",
+        }
+    }
 }
 
 /// The stream that a websocket of RTSP or WSP is about, whatever output its URL names: of `/room/door.h264` that very path, of
@@ -57,12 +86,13 @@ pub fn asked(rest: &str) -> Asked {
         return Asked::CrossDomain;
     }
     // A format is ASCII, so it is as long in any case.
-    let stream = |format: &str| {
-        let stem = path.strip_suffix(format).filter(|stem| stem.len() > 1 && !stem.ends_with('/'))?;
-        Some((stem.to_owned(), original[..original.len() - format.len()].to_owned()))
+    let stream = |extension: &str| {
+        let stem = path.strip_suffix(extension).filter(|stem| stem.len() > 1 && !stem.ends_with('/'))?;
+        Some((stem.to_owned(), original[..original.len() - extension.len()].to_owned()))
     };
-    if let Some((path, original)) = stream(".flv") {
-        return Asked::Flv { path, original };
+    let live = Format::ALL.into_iter().find_map(|format| Some((stream(format.extension())?, format)));
+    if let Some(((path, original), format)) = live {
+        return Asked::Live { path, original, format };
     }
     if let Some((path, original)) = stream(".m3u8") {
         return Asked::Hls { path, original };
@@ -102,8 +132,9 @@ mod tests {
 
     #[test]
     fn urls() {
-        let flv = |path: &str| Asked::Flv { path: path.to_lowercase(), original: path.into() };
-        let piece = |path: &str, piece| Asked::HlsPiece { path: path.into(), piece, format: Format::Fmp4 };
+        let live = |path: &str, format| Asked::Live { path: path.to_lowercase(), original: path.into(), format };
+        let (flv, ts) = (|path: &str| live(path, Format::Flv), |path: &str| live(path, Format::Ts));
+        let piece = |path: &str, piece| Asked::HlsPiece { path: path.into(), piece, format: hls::Format::Fmp4 };
         for (rest, expected) in [
             ("/room/door.flv", flv("/room/door")),
             ("/Room/DOOR.FLV", flv("/Room/DOOR")),
@@ -111,6 +142,9 @@ mod tests {
             ("/room/../door.flv", flv("/door")),
             ("/room/door.main.flv", flv("/room/door.main")),
             ("/caf%C3%A9/1.flv", flv("/café/1")),
+            ("/Room/DOOR.Ts", ts("/Room/DOOR")),
+            ("/room/door.flv.ts", ts("/room/door.flv")),
+            ("/room/.ts", Asked::Unknown),
             ("/room/door", Asked::Unknown),
             ("/room/door.mp3", Asked::Unknown),
             ("/.flv", Asked::Unknown),

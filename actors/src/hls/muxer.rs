@@ -90,8 +90,7 @@ impl Actor for HlsMuxer {
     fn started(&mut self, ctx: &mut Self::Context) {
         log::info!("{}: hls begins", self.found.info.path);
         let address = ctx.address();
-        let subscribe =
-            SubscribeFrames { id: self.id, items: address.clone().recipient(), end: address.recipient() };
+        let subscribe = SubscribeFrames { id: self.id, items: address.clone().recipient(), end: address.recipient() };
         // No frame is heard before those that are cached.
         ctx.wait(self.found.source.send(subscribe).into_actor(self).map(|answer, muxer, ctx| match answer {
             Ok(opening) => {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use ipchub_media::flv::{Options, mux};
-use ipchub_media::fmp4;
+use ipchub_media::output;
 use ipchub_media::rtp::depacketize::Depacketizer;
 use ipchub_media::timeline::DecodeTimes;
-use ipchub_media::{Codec, Kind, Parameters, Track};
+use ipchub_media::{Kind, Parameters, Track};
 
 use super::rate::Rate;
 use crate::info::{AudioInfo, SourceInfo, VideoInfo};
@@ -103,37 +102,23 @@ fn reorder(track: &Track) -> (Option<u8>, i64) {
     (depth, (f64::from(track.clock_rate) / rate) as i64)
 }
 
-/// Why no FLV can be made of these tracks, if none can.
-pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
-    let options = Options { all_audio: true, ..Options::default() };
-    none_fits(tracks, |track| mux::refusal(track, options))
-}
-
-/// Why no fragmented MP4 can be made of these tracks, if none can.
-pub(super) fn no_fmp4(tracks: &[&Track]) -> Option<String> {
-    none_fits(tracks, fmp4::refusal)
-}
-
-fn none_fits(tracks: &[&Track], refusal: impl Fn(&Track) -> Option<String>) -> Option<String> {
-    let reasons: Vec<_> = tracks.iter().map(|track| refusal(track)).collect();
-    if tracks.is_empty() {
-        return None;
+/// One line on what is left out of which output, and why.
+pub(super) fn log_left_out(path: &str, tracks: &[Track]) {
+    let plans = output::plans(tracks);
+    let left_out = plans.iter().flat_map(|plan| plan.left_out.iter().map(|left| (plan.name, left)));
+    let words: Vec<_> = left_out
+        .map(|(name, left)| format!("{} is not in {}: {}", left.track, name.to_uppercase(), left.reason))
+        .collect();
+    if !words.is_empty() {
+        log::info!("{path}: {}", words.join("; "));
     }
-    reasons.iter().all(Option::is_some).then(|| reasons.into_iter().flatten().collect::<Vec<_>>().join("; "))
-}
-
-/// The codec's name, or what the publisher calls it.
-pub(super) fn name(track: &Track) -> String {
-    if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
 }
 
 /// Writes what is known of the tracks into the source's description; measured rates stay.
 pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
     let first = |kind| tracks.iter().copied().find(|track| track.kind == kind);
     info.describe(|description| {
-        description.codecs = tracks.iter().map(|track| (track.codec, name(track))).collect();
-        description.no_flv = no_flv(tracks);
-        description.no_hls = no_fmp4(tracks);
+        description.tracks = tracks.iter().copied().cloned().collect();
         description.video = first(Kind::Video).map(|track| {
             let before = description.video.take();
             let (width, height, rate, fixed) = match &track.parameters {
@@ -142,7 +127,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
                 _ => (0, 0, None, false),
             };
             VideoInfo {
-                codec: name(track),
+                codec: track.name().to_owned(),
                 width,
                 height,
                 fixed_frame_rate: fixed,
@@ -158,7 +143,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
                 _ => (track.clock_rate, u32::from(track.channels.max(1))),
             };
             AudioInfo {
-                codec: name(track),
+                codec: track.name().to_owned(),
                 sample_rate,
                 sample_size: 16,
                 channels,

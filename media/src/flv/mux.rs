@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::amf0::{self, Value};
 use super::tag;
 use crate::frame::{Codec, Frame, Kind, Parameters, Track};
+use crate::output::{Mux, has_parameters};
 
 /// FLV time of the timeline's 0, in milliseconds: decode times before it (reordered frames, audio that arrived first) stay
 /// above zero.
@@ -46,7 +47,7 @@ impl Options {
 
 /// Why a track is not in the output.
 pub fn refusal(track: &Track, options: Options) -> Option<String> {
-    let name = if track.codec == Codec::Other { track.encoding.as_str() } else { track.codec.name() };
+    let name = track.name();
     match track.codec {
         Codec::H264 | Codec::H265 | Codec::Aac => None,
         Codec::Mp3 if matches!(track.clock_rate, 90_000) => None,
@@ -72,10 +73,7 @@ struct Output {
 
 impl Output {
     fn ready(&self) -> bool {
-        match self.track.codec {
-            Codec::H264 | Codec::H265 | Codec::Aac => self.track.parameters.is_some(),
-            _ => true,
-        }
+        has_parameters(&self.track)
     }
 
     fn ms(&self, ticks: i64) -> i64 {
@@ -86,6 +84,12 @@ impl Output {
 impl Muxer {
     /// For the first video and the first audio track that FLV can carry. `None`: there is neither.
     pub fn new(tracks: &[Track], options: Options) -> Option<Self> {
+        let muxer = Self::of(tracks, options);
+        (muxer.video.is_some() || muxer.audio.is_some()).then_some(muxer)
+    }
+
+    /// As [`Muxer::new`], or one that carries nothing.
+    pub(crate) fn of(tracks: &[Track], options: Options) -> Self {
         let first = |kind| {
             tracks
                 .iter()
@@ -93,8 +97,7 @@ impl Muxer {
                 .find(|(_, track)| track.kind == kind && refusal(track, options).is_none())
                 .map(|(index, track)| Output { index, track: track.clone() })
         };
-        let muxer = Self { options, video: first(Kind::Video), audio: first(Kind::Audio) };
-        (muxer.video.is_some() || muxer.audio.is_some()).then_some(muxer)
+        Self { options, video: first(Kind::Video), audio: first(Kind::Audio) }
     }
 
     /// Whether frames of that track are written.
@@ -262,6 +265,50 @@ impl Muxer {
             }
         }
         true
+    }
+}
+
+impl Mux for Muxer {
+    fn retune(&mut self, tracks: &[Track]) {
+        *self = Self::of(tracks, self.options);
+    }
+
+    fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool {
+        Self::set_parameters(self, track, parameters)
+    }
+
+    fn carries(&self, track: usize) -> bool {
+        Self::carries(self, track)
+    }
+
+    fn leads(&self, track: usize) -> bool {
+        Self::leads(self, track)
+    }
+
+    fn ready(&self) -> bool {
+        Self::ready(self)
+    }
+
+    fn head(&self, frame: &Frame) -> Bytes {
+        Self::head(self, self.timestamp(frame).unwrap_or(0))
+    }
+
+    fn headers(&self, frame: &Frame) -> Bytes {
+        let mut out = BytesMut::with_capacity(256);
+        self.sequence_headers(self.timestamp(frame).unwrap_or(0), &mut out);
+        out.freeze()
+    }
+
+    fn resumption(&self, _: &Frame) -> Bytes {
+        Bytes::new()
+    }
+
+    fn size(&self, frame: &Frame) -> usize {
+        frame.units.len() + Self::overhead(frame)
+    }
+
+    fn write(&mut self, frame: &Frame, out: &mut BytesMut) -> bool {
+        Self::write(self, frame, out)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, Codec as Entry, Dinf, Dops, Dref, Encode, Esds, FourCC, Ftyp, Hdlr, Hvc1, Hvcc, Mdhd, Mdia,
-    Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, esds,
+    Atom, Audio, Avc1, Avcc, Codec as Entry, Dinf, Dops, Dref, Encode, Esds, FourCC, Ftyp, Hdlr, Hvc1, Hvcc, Mdhd,
+    Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, esds,
 };
 
 use super::{Error, Output};
@@ -34,11 +34,7 @@ pub(super) fn section(outputs: &[Output]) -> Result<Bytes, Error> {
             mehd: None,
             trex: outputs
                 .iter()
-                .map(|output| Trex {
-                    track_id: output.id,
-                    default_sample_description_index: 1,
-                    ..Trex::default()
-                })
+                .map(|output| Trex { track_id: output.id, default_sample_description_index: 1, ..Trex::default() })
                 .collect(),
         }),
         trak: outputs.iter().map(track).collect::<Result<_, _>>()?,
@@ -139,12 +135,7 @@ fn opus(output: &Output) -> Opus {
     // RFC 7587, section 4.1: always 48 kHz, and the RTP says two channels whatever is sent.
     let channels = if output.track.channels == 1 { 1 } else { 2 };
     Opus {
-        audio: Audio {
-            data_reference_index: 1,
-            channel_count: channels,
-            sample_size: 16,
-            sample_rate: 48_000.into(),
-        },
+        audio: Audio { data_reference_index: 1, channel_count: channels, sample_size: 16, sample_rate: 48_000.into() },
         dops: Dops {
             output_channel_count: channels as u8,
             pre_skip: 0,

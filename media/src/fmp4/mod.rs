@@ -42,7 +42,7 @@ pub struct Sample {
 
 /// Why a track is not in the output.
 pub fn refusal(track: &Track) -> Option<String> {
-    let name = if track.codec == Codec::Other { track.encoding.as_str() } else { track.codec.name() };
+    let name = track.name();
     match track.codec {
         Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus => None,
         Codec::AacLatm => Some("AAC in LATM is carried as RTP only".into()),
@@ -148,6 +148,3 @@ impl Muxer {
         fragment::write(&self.outputs, sequence, samples)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -71,10 +71,25 @@ mod tests {
     #[test]
     fn what_is_no_name() {
         let too_long = format!("{}.m4s", "9".repeat(30));
-        for name in
-            ["", "m4s", ".m4s", "7", "7.mp4", "-7.m4s", "+7.m4s", " 7.m4s", "07.m4s", "7..m4s", "7.1.2.m4s", "init.m4s",
-                "init-1.m4s", "inita.m4s", "7.x.m4s", "\u{662}.m4s", &too_long]
-        {
+        for name in [
+            "",
+            "m4s",
+            ".m4s",
+            "7",
+            "7.mp4",
+            "-7.m4s",
+            "+7.m4s",
+            " 7.m4s",
+            "07.m4s",
+            "7..m4s",
+            "7.1.2.m4s",
+            "init.m4s",
+            "init-1.m4s",
+            "inita.m4s",
+            "7.x.m4s",
+            "\u{662}.m4s",
+            &too_long,
+        ] {
             assert_eq!(Piece::parse(name), None, "{name:?}");
         }
     }

@@ -422,6 +422,3 @@ fn nanos(ticks: i64, rate: u32) -> i128 {
 fn ticks(ticks: i64, rate: u32) -> Duration {
     Duration::from_nanos(nanos(ticks.max(0), rate).clamp(0, i128::from(u64::MAX)) as u64)
 }
-
-#[cfg(test)]
-mod tests;

@@ -107,7 +107,8 @@ pub(super) fn media(request: &HttpRequest, session: SharedSession, body: Bytes, 
     }
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let same = text(IF_RANGE).is_none_or(|tag| tag.trim() == meta.tag);
-    let range = text(RANGE).filter(|_| same && request.method() == Method::GET).and_then(|text| range(text, body.len()));
+    let range =
+        text(RANGE).filter(|_| same && request.method() == Method::GET).and_then(|text| range(text, body.len()));
     let whole = body.len();
     let (mut response, body) = match range {
         None => (begin(StatusCode::OK), body),

@@ -8,6 +8,7 @@ use ipchub_actors::Hub;
 use ipchub_actors::hls::{Handle, Session};
 use ipchub_actors::messages::{Find, Found, Open};
 use ipchub_media::hls::{Format, Piece, Uris};
+use ipchub_media::output;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ pub(crate) async fn playlist(
     let query = HlsQuery::of(request)?;
     let (session, awaited, skip) = (query.session()?, query.awaited()?, query.skip()?);
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
-    if let Some(reason) = found.info.description().no_hls {
+    if let Some(reason) = output::hls_plan(&found.info.description().tracks).refusal() {
         return Err(ApiError::NotFound(format!("{path} cannot be sent as HLS: {reason}")));
     }
     let handle = Handle::of(hub, &found);
@@ -185,10 +186,14 @@ mod tests {
         assert_eq!(awaited(""), Ok(None));
         assert_eq!(awaited("_HLS_msn=7"), Ok(Some((7, None))));
         assert_eq!(awaited("_HLS_msn=7&_HLS_part=2"), Ok(Some((7, Some(2)))));
-        for wrong in
-            ["_HLS_part=2", "_HLS_msn=", "_HLS_msn=-1", "_HLS_msn=%2B1", "_HLS_msn=1&_HLS_part=x",
-                "_HLS_msn=99999999999999999999"]
-        {
+        for wrong in [
+            "_HLS_part=2",
+            "_HLS_msn=",
+            "_HLS_msn=-1",
+            "_HLS_msn=%2B1",
+            "_HLS_msn=1&_HLS_part=x",
+            "_HLS_msn=99999999999999999999",
+        ] {
             assert!(matches!(awaited(wrong), Err(ApiError::Parameter(..))), "{wrong}");
         }
         assert!(matches!(query("_HLS_msn=1&_HLS_msn=2"), Err(ApiError::Body(_))));

@@ -3,6 +3,8 @@
 //! Each frame is muxed once; every viewer gets the same bytes. A viewer whose mailbox is full is behind: it gets nothing
 //! until the next key frame, so that it never sees a broken picture and never holds up anybody.
 
+mod cache;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,9 +14,11 @@ use bytes::{Bytes, BytesMut};
 use ipchub_media::flv::{Muxer, Options};
 use ipchub_media::{Frame, Parameters, Track};
 
+use crate::hub::Hub;
 use crate::info::Consumer;
 use crate::messages::{EndViewing, Opening};
 use crate::meter::Stats;
+use cache::Cache;
 
 /// Muxed bytes for every viewer of a lane: whole tags.
 #[derive(Debug, Clone, Message)]
@@ -29,15 +33,18 @@ pub struct Chunk {
 pub(crate) struct FlvLane {
     options: Options,
     muxer: Option<Muxer>,
-    /// The chunks since the last key frame; their sequence headers are not in them.
-    gop: Vec<Bytes>,
-    /// FLV header, metadata and sequence headers at the time of that key frame.
-    head: Bytes,
+    /// While sound goes alone: what takes over again with the next picture.
+    with_video: Option<Muxer>,
+    /// What comes next follows a key frame.
+    running: bool,
+    gop: Cache,
     /// Counts changes of the sequence headers.
     headers: u32,
     sequence_headers: Bytes,
     /// A sequence header must go out before the next key frame.
     changed: bool,
+    /// So must the metadata, which told of no video.
+    retell: bool,
     viewers: HashMap<u32, Viewer>,
     stats: Arc<Stats>,
 }
@@ -61,23 +68,27 @@ enum State {
 }
 
 impl FlvLane {
-    pub(crate) fn new(tracks: &[Track], options: Options, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(tracks: &[Track], options: Options, hub: &Hub) -> Self {
         Self {
             options,
             muxer: Muxer::new(tracks, options),
-            gop: Vec::new(),
-            head: Bytes::new(),
+            with_video: None,
+            running: false,
+            gop: Cache::new(&hub.settings),
             headers: 0,
             sequence_headers: Bytes::new(),
             changed: true,
+            retell: false,
             viewers: HashMap::new(),
-            stats,
+            stats: Arc::clone(&hub.stats),
         }
     }
 
     /// A new publisher's tracks: viewers stay, and go on at its first key frame.
     pub(crate) fn retune(&mut self, tracks: &[Track]) {
         self.muxer = Muxer::new(tracks, self.options);
+        // Whoever had sound alone is told of the picture, if there is one now.
+        self.retell |= self.with_video.take().is_some();
         self.changed = true;
         self.clear();
     }
@@ -85,7 +96,7 @@ impl FlvLane {
     /// Forgets the cached chunks: what comes next does not follow them.
     pub(crate) fn clear(&mut self) {
         self.gop.clear();
-        self.head = Bytes::new();
+        self.running = false;
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.state == State::Current) {
             viewer.state = State::Behind { headers: self.headers };
         }
@@ -95,15 +106,39 @@ impl FlvLane {
         if let Some(muxer) = &mut self.muxer {
             self.changed |= muxer.set_parameters(track, parameters);
         }
+        if let Some(muxer) = &mut self.with_video {
+            muxer.set_parameters(track, parameters);
+        }
+    }
+
+    /// No picture comes: from now on sound goes alone, to those who wait for a picture too. The next key frame of the video
+    /// ends that: it comes with metadata and sequence headers of both.
+    pub(crate) fn leave_out_video(&mut self) {
+        if self.with_video.is_some() {
+            return;
+        }
+        if let Some(sound) = self.muxer.as_ref().and_then(Muxer::without_video) {
+            self.with_video = self.muxer.replace(sound);
+            self.gop.clear();
+        }
+    }
+
+    fn take_video_back(&mut self, frame: &Frame) {
+        let picture = |muxer: &mut Muxer| frame.key && muxer.leads(frame.track) && muxer.ready();
+        if let Some(muxer) = self.with_video.take_if(picture) {
+            self.muxer = Some(muxer);
+            (self.changed, self.retell) = (true, true);
+        }
     }
 
     /// Muxes a frame and sends it to every viewer that is not behind.
     pub(crate) fn frame(&mut self, frame: &Frame) {
+        self.take_video_back(frame);
         let Some(muxer) = self.muxer.as_ref().filter(|muxer| muxer.carries(frame.track) && muxer.ready()) else {
             return;
         };
         let start = frame.key && muxer.leads(frame.track);
-        if self.gop.is_empty() && !start {
+        if !self.running && !start {
             return;
         }
         let timestamp = muxer.timestamp(frame).unwrap_or(0);
@@ -118,12 +153,15 @@ impl FlvLane {
             self.changed = false;
             self.headers = self.headers.wrapping_add(1);
             let mut out = BytesMut::with_capacity(256);
+            if std::mem::take(&mut self.retell) {
+                muxer.metadata(&mut out);
+            }
             muxer.sequence_headers(timestamp, &mut out);
             self.sequence_headers = out.freeze();
         }
         if start {
-            self.head = muxer.head(timestamp);
-            self.gop.clear();
+            self.gop.begin(muxer.head(timestamp));
+            self.running = true;
         }
         self.fan_out(&bytes, start, headers);
         if headers && !start {
@@ -133,7 +171,7 @@ impl FlvLane {
     }
 
     fn fan_out(&mut self, bytes: &Bytes, start: bool, headers: bool) {
-        let (now, head, sequence_headers) = (self.headers, &self.head, &self.sequence_headers);
+        let (now, head, sequence_headers) = (self.headers, self.gop.head(), &self.sequence_headers);
         // One chunk holds the headers and the frame, so that none can come without the other.
         let mut joined: [Option<Bytes>; 2] = [None, None];
         let mut with = |first: &Bytes, slot: usize| {
@@ -183,12 +221,9 @@ impl FlvLane {
         chunks: Recipient<Chunk>,
         end: Recipient<EndViewing>,
     ) -> Opening {
-        let mut opening = Opening::default();
+        let opening = Opening { parts: self.gop.parts() };
         let mut state = State::New;
-        if !self.gop.is_empty() {
-            opening.parts.reserve_exact(self.gop.len() + 1);
-            opening.parts.push(self.head.clone());
-            opening.parts.extend(self.gop.iter().cloned());
+        if !opening.parts.is_empty() {
             state = State::Current;
             consumer.offered.fetch_add(opening.parts.iter().map(|part| part.len() as u64).sum(), Relaxed);
         }

@@ -1,6 +1,7 @@
 //! One live path: what its publisher sends becomes frames on one timeline, the last GOP is kept, and each lane that somebody
 //! uses gets every frame.
 
+mod absence;
 mod gop;
 mod rate;
 pub(crate) mod relay;
@@ -28,6 +29,7 @@ use crate::messages::{
 use crate::meter::Active;
 use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
+use absence::Absence;
 use gop::Gop;
 use relay::{Relay, RtpGop, RtpUnit};
 use track::SourceTrack;
@@ -46,6 +48,7 @@ pub struct Source {
     tracks: Vec<SourceTrack>,
     timeline: Timeline,
     gop: Gop,
+    absence: Absence,
     lanes: BTreeMap<Options, FlvLane>,
     /// One a track, for as long as publishers bring the same kinds of tracks.
     relays: Vec<Relay>,
@@ -90,6 +93,7 @@ impl Source {
             tracks: Vec::new(),
             timeline: Timeline::new(),
             gop,
+            absence: Absence::new(None),
             lanes: BTreeMap::new(),
             relays: Vec::new(),
             rtp_gop: RtpGop::new(max_gop_bytes),
@@ -189,19 +193,33 @@ impl Source {
         let dts = state.decode_time(pts);
         state.rate.add(unit.units.len());
         let frame = Frame { track, pts, dts, key: unit.key, units: unit.units };
+        if self.absence.begins_with(&frame, state.track.clock_rate) {
+            self.go_on_without_video();
+        }
         for lane in self.lanes.values_mut() {
             lane.frame(&frame);
         }
         self.gop.push(frame);
     }
 
+    fn go_on_without_video(&mut self) {
+        log::warn!("{}: no video comes, viewers get the sound alone until it does", self.info.path);
+        for lane in self.lanes.values_mut() {
+            lane.leave_out_video();
+        }
+        self.rtp_gop.set_leading(None);
+    }
+
     /// The lane for viewers that want it so, made from the cached GOP if nobody used it before.
     fn lane(&mut self, options: Options) -> &mut FlvLane {
         let tracks = self.plain_tracks();
         self.lanes.entry(options).or_insert_with(|| {
-            let mut lane = FlvLane::new(&tracks, options, Arc::clone(&self.hub.stats));
+            let mut lane = FlvLane::new(&tracks, options, &self.hub);
             for frame in self.gop.frames() {
                 lane.frame(frame);
+            }
+            if self.absence.is_absent() {
+                lane.leave_out_video();
             }
             lane
         })
@@ -269,6 +287,7 @@ impl Handler<Publish> for Source {
             .collect();
         let leads =
             self.tracks.iter().position(|track| track.track.kind == Kind::Video && track.depacketizer.is_some());
+        self.absence = Absence::new(leads);
         self.gop.set_leading(leads);
         self.rtp_gop.set_leading(leads);
         let plain = self.plain_tracks();

@@ -97,6 +97,12 @@ impl Muxer {
         (muxer.video.is_some() || muxer.audio.is_some()).then_some(muxer)
     }
 
+    /// The same for the sound alone. `None`: there is no sound, or nothing else.
+    pub fn without_video(&self) -> Option<Self> {
+        self.video.as_ref().and(self.audio.as_ref())?;
+        Some(Self { video: None, ..self.clone() })
+    }
+
     /// Whether frames of that track are written.
     pub fn carries(&self, track: usize) -> bool {
         [&self.video, &self.audio].into_iter().flatten().any(|output| output.index == track)
@@ -135,18 +141,22 @@ impl Muxer {
 
     /// What every viewer gets first: file header, `onMetaData`, and the sequence headers shortly before `timestamp`
     /// milliseconds.
-    /// `onMetaData` is at 0: ffmpeg takes a later one for subtitles.
     pub fn head(&self, timestamp: i64) -> Bytes {
         let mut out = BytesMut::with_capacity(1024);
         let ready = |output: &Option<Output>| output.as_ref().is_some_and(Output::ready);
         let flags = u8::from(ready(&self.video)) | u8::from(ready(&self.audio)) << 2;
         out.put_slice(&[b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]);
-        let at = begin_tag(&mut out, tag::SCRIPT, 0);
-        amf0::write_script(&mut out, "onMetaData", &self.metadata());
-        end_tag(&mut out, at);
+        self.metadata(&mut out);
         // Before the audio that belongs to the key frame but was heard a little earlier.
         self.sequence_headers((timestamp - LEAD_MS).max(0), &mut out);
         out.freeze()
+    }
+
+    /// `onMetaData` of all tracks whose parameter sets are known. It is at 0: ffmpeg takes a later one for subtitles.
+    pub fn metadata(&self, out: &mut BytesMut) {
+        let at = begin_tag(out, tag::SCRIPT, 0);
+        amf0::write_script(out, "onMetaData", &self.values());
+        end_tag(out, at);
     }
 
     /// The sequence headers of all tracks whose parameter sets are known.
@@ -183,7 +193,7 @@ impl Muxer {
         }
     }
 
-    fn metadata(&self) -> Vec<(&'static str, Value<'static>)> {
+    fn values(&self) -> Vec<(&'static str, Value<'static>)> {
         let mut values = vec![("creator", Value::String("ipchub stream media server"))];
         if let Some(audio) = self.audio.as_ref().filter(|audio| audio.ready()) {
             let (id, rate, channels) = match (&audio.track.codec, &audio.track.parameters) {

@@ -267,7 +267,7 @@ impl Handler<Publish> for Source {
             log::info!("{path}: {addr} takes over from {}", before.addr);
             before.recipient.do_send(EndPublishing { reason: format!("{addr} took over {path}") });
         }
-        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track::name(track))).collect();
+        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track.codec_name())).collect();
         log::info!("{path}: published by {addr}: {}", names.join(", "));
         for track in &tracks {
             if let Some(reason) = mux::refusal(track, Options { all_audio: true, ..Options::default() }) {

@@ -117,6 +117,17 @@ pub struct Track {
     pub parameters: Option<Parameters>,
 }
 
+impl Track {
+    /// The codec's name, what the publisher calls it, or the payload type's number if that is all that is known.
+    pub fn codec_name(&self) -> String {
+        match self.codec {
+            Codec::Other if self.encoding.is_empty() => format!("payload type {} without a=rtpmap", self.payload_type),
+            Codec::Other => self.encoding.clone(),
+            codec => codec.name().to_owned(),
+        }
+    }
+}
+
 /// One access unit of video or one audio frame, with its times.
 #[derive(Debug, Clone)]
 pub struct Frame {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipchub_media::flv::{Options, mux};
 use ipchub_media::rtp::depacketize::Depacketizer;
 use ipchub_media::timeline::DecodeTimes;
-use ipchub_media::{Codec, Kind, Parameters, Track};
+use ipchub_media::{Kind, Parameters, Track};
 
 use super::rate::Rate;
 use crate::info::{AudioInfo, SourceInfo, VideoInfo};
@@ -112,16 +112,11 @@ pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
     reasons.iter().all(Option::is_some).then(|| reasons.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
-/// The codec's name, or what the publisher calls it.
-pub(super) fn name(track: &Track) -> String {
-    if track.codec == Codec::Other { track.encoding.clone() } else { track.codec.name().to_owned() }
-}
-
 /// Writes what is known of the tracks into the source's description; measured rates stay.
 pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
     let first = |kind| tracks.iter().copied().find(|track| track.kind == kind);
     info.describe(|description| {
-        description.codecs = tracks.iter().map(|track| (track.codec, name(track))).collect();
+        description.codecs = tracks.iter().map(|track| (track.codec, track.codec_name())).collect();
         description.no_flv = no_flv(tracks);
         description.video = first(Kind::Video).map(|track| {
             let before = description.video.take();
@@ -131,7 +126,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
                 _ => (0, 0, None, false),
             };
             VideoInfo {
-                codec: name(track),
+                codec: track.codec_name(),
                 width,
                 height,
                 fixed_frame_rate: fixed,
@@ -147,7 +142,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
                 _ => (track.clock_rate, u32::from(track.channels.max(1))),
             };
             AudioInfo {
-                codec: name(track),
+                codec: track.codec_name(),
                 sample_rate,
                 sample_size: 16,
                 channels,

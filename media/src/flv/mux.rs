@@ -46,7 +46,7 @@ impl Options {
 
 /// Why a track is not in the output.
 pub fn refusal(track: &Track, options: Options) -> Option<String> {
-    let name = if track.codec == Codec::Other { track.encoding.as_str() } else { track.codec.name() };
+    let name = track.codec_name();
     match track.codec {
         Codec::H264 | Codec::H265 | Codec::Aac => None,
         Codec::Mp3 if matches!(track.clock_rate, 90_000) => None,

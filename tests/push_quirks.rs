@@ -33,10 +33,12 @@ struct Quirk {
     headers: usize,
     /// Pictures are missing behind the fault.
     gap: bool,
+    /// Its clocks change: single times may come twice, or lie a picture before the last.
+    shift: bool,
 }
 
 fn quirk(name: &'static str, faults: &'static [Fault]) -> Quirk {
-    Quirk { name, faults, sound: true, headers: 1, gap: false }
+    Quirk { name, faults, sound: true, headers: 1, gap: false, shift: false }
 }
 
 fn mute(name: &'static str) -> Quirk {
@@ -85,15 +87,15 @@ fn quirks() -> Vec<Quirk> {
         quirk("marker", &[Fault::MarkerOnSets]),
         quirk("markerless", &[Fault::MarkerNever]),
         quirk("strangers", &[Fault::Strangers]),
-        Quirk { gap: true, ..quirk("ssrc", &[Fault::NewSsrc]) },
+        Quirk { gap: true, shift: true, ..quirk("ssrc", &[Fault::NewSsrc]) },
         mute("generic"),
         quirk("clockless", &[]),
         mute("uniview"),
         mute("configless"),
         quirk("tracks", &[]),
-        quirk("time", &[Fault::TimeJump]),
+        Quirk { shift: true, ..quirk("time", &[Fault::TimeJump]) },
         Quirk { gap: true, ..quirk("sequence", &[Fault::SequenceJump]) },
-        quirk("reports", &[Fault::Reports]),
+        Quirk { shift: true, ..quirk("reports", &[Fault::Reports]) },
     ]
 }
 
@@ -120,7 +122,7 @@ fn check(hub: &Hub, quirk: &Quirk) {
     let seen = viewer.finish();
     flv::check(&seen.tags);
     check_pictures(quirk, &seen.tags);
-    decode(name, &seen);
+    decode(name, &seen, quirk.shift);
     assert_eq!(seen.flags, if quirk.sound { 5 } else { 1 }, "{name}: flags of the FLV header");
     assert_eq!(seen.tags.iter().any(Tag::is_sound), quirk.sound, "{name}: sound");
     assert!(publisher.is_publishing(), "{name}: it was sent away");
@@ -140,10 +142,16 @@ fn check_pictures(quirk: &Quirk, tags: &[Tag]) {
     assert_eq!(headers, quirk.headers, "{name}: sequence headers");
 }
 
-fn decode(name: &str, seen: &Recording) {
+/// ffmpeg has nothing to complain of, but of times where a clock changed.
+fn decode(name: &str, seen: &Recording, shift: bool) {
     let file = temporary(&format!("push_quirks_{name}.flv"));
     std::fs::write(&file, &seen.bytes).expect("a recording can be written");
-    ffmpeg::decode(file.to_str().expect("a name of our own"), &[]);
+    let mut decoder = ffmpeg::start_decoding(file.to_str().expect("a name of our own"), &[]);
+    let (status, _) = decoder.wait(LATER);
+    let mut complaints = decoder.lines();
+    let of_times = ["non monotonically increasing dts to muxer", "Last message repeated"];
+    complaints.retain(|line| !shift || !of_times.iter().any(|word| line.contains(word)));
+    assert!(status.success() && complaints.is_empty(), "{name}: {status} {complaints:#?}");
 }
 
 /// What players of RTSP are told and get: nothing of the camera's address and controls, the parameter sets, clean packets.
@@ -166,6 +174,9 @@ fn check_rtsp(hub: &Hub, quirk: &Quirk, path: &str) {
             assert_eq!(pair[0][8..12], pair[1][8..12], "{name}: SSRC of track {track}");
         }
         assert!(packets.iter().all(|packet| packet[12..].get(..2) != Some(&[0, 0])), "{name}: start codes in RTP");
+    }
+    if quirk.gap || quirk.shift {
+        return;
     }
     let url = hub.url("rtsp", path);
     let picture_only = ["-map", "0:v", "-t", "1.5", "-fps_mode", "passthrough", "-enc_time_base", "-1"];
@@ -254,7 +265,7 @@ fn a_publisher_with_an_ipv6_address() {
     let seen = viewer.finish();
     flv::check(&seen.tags);
     flv::check_no_gap(&seen.tags, INTERVAL);
-    decode("ipv6", &seen);
+    decode("ipv6", &seen, false);
     ffmpeg::decode_with(&hub.url("rtsp", "/odd/ipv6"), &["-rtsp_transport", "tcp"], &["-t", "1.5"]);
 }
 
@@ -290,7 +301,7 @@ fn sound_goes_alone_until_the_picture_comes() {
         viewer.wait_pictures(LATER, PICTURES);
         let seen = viewer.finish();
         check_late(&seen);
-        decode("late", &seen);
+        decode("late", &seen, false);
     }
     let first_picture = loop {
         let (channel, packet) = rtsp.next_packet().expect("packets come").expect("the hub goes on");

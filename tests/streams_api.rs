@@ -32,9 +32,12 @@ const CLOCK: &str = "/demo/clock";
 const CAM: &str = "/live/cam";
 const SERVER: &str = "{vendor,name,version,os,arch,start_on,duration}";
 const RUNTIME: &str = "on,proc{cpu,priv,virt,uptime},streams{sources,consumers},\
-                       rtsp{total,active},flv{total,active},wsp{total,active}";
+                       rtsp{total,active},flv{total,active},wsp{total,active},\
+                       ts{total,active}";
 const VIDEO: &str = "video{codec,width,height,fixedframerate,framerate,datarate,clockrate}";
 const AUDIO: &str = "audio{codec,samplerate,samplesize,channels,datarate}";
+/// Both carry all.
+const OUTPUTS: &str = "outputs{flv{carries[],leaves_out[]},ts{carries[],leaves_out[]}}";
 const RECEPTION: &str = "reception{received,lost,ignored,jitter_ms}";
 const CONSUMER: &str = "{id,start_on,packet_type,extra,flow{inbytes,outbytes}}";
 
@@ -88,7 +91,7 @@ fn a_stream_and_its_consumers() {
         rates && stream.number("video/framerate") == 25.0
     };
     let stream = wait_for(SOON, "measured rates", || hub.stream(CAM).filter(measured));
-    assert_eq!(stream.shape(), format!("{{start_on,path,addr,size,{VIDEO},{AUDIO},cc,cs[],{RECEPTION}}}"));
+    assert_eq!(stream.shape(), format!("{{start_on,path,addr,size,{VIDEO},{AUDIO},cc,cs[],{OUTPUTS},{RECEPTION}}}"));
     check_time(stream.text("start_on"));
     assert!(stream.text("addr").starts_with("127.0.0.1:"));
     assert_eq!((stream.text("path"), stream.text("video/codec"), stream.text("audio/codec")), (CAM, "H264", "AAC"));
@@ -96,13 +99,16 @@ fn a_stream_and_its_consumers() {
     assert_eq!((stream.number("video/framerate"), stream.number("video/clockrate")), (25.0, 90_000.0));
     assert_eq!((stream.number("cc"), stream.list("cs").len()), (0.0, 0));
     let without = hub.json("/api/v1/streams/live/cam");
-    assert_eq!(without.shape(), format!("{{start_on,path,addr,size,{VIDEO},{AUDIO},cc,{RECEPTION}}}"));
+    assert_eq!(without.shape(), format!("{{start_on,path,addr,size,{VIDEO},{AUDIO},cc,{OUTPUTS},{RECEPTION}}}"));
 
     let viewers =
         [Viewer::watch(&hub, Way::Http, "/live/cam.flv"), Viewer::watch(&hub, Way::WebSocket, "/Live/CAM.flv")];
     viewers.iter().for_each(|viewer| viewer.wait_pictures(SOON, 30));
     let stream = hub.stream(CAM).expect("it is live");
-    assert_eq!(stream.shape(), format!("{{start_on,path,addr,size,{VIDEO},{AUDIO},cc,cs[{CONSUMER}],{RECEPTION}}}"));
+    assert_eq!(
+        stream.shape(),
+        format!("{{start_on,path,addr,size,{VIDEO},{AUDIO},cc,cs[{CONSUMER}],{OUTPUTS},{RECEPTION}}}")
+    );
     assert_eq!(stream.number("cc"), 2.0);
     for (n, (viewer, net)) in viewers.iter().zip(["http-flv", "websocket-flv"]).enumerate() {
         let extra = format!("net={net},{}", viewer.local_address());

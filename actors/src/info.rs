@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ipchub_media::Codec;
+use ipchub_media::Track;
 use ipchub_media::rtp::receiver::Receiver;
 
 use crate::connection::Link;
@@ -20,6 +20,7 @@ use crate::rtsp::udp::Sent;
 pub enum PacketType {
     Rtp = 0,
     Flv = 1,
+    Ts = 2,
 }
 
 impl PacketType {
@@ -28,6 +29,7 @@ impl PacketType {
         match self {
             Self::Rtp => "RTP",
             Self::Flv => "FLV",
+            Self::Ts => "TS",
         }
     }
 }
@@ -180,10 +182,8 @@ pub struct Description {
     pub video: Option<VideoInfo>,
     /// The first audio track.
     pub audio: Option<AudioInfo>,
-    /// Codecs of all tracks, for messages.
-    pub codecs: Vec<(Codec, String)>,
-    /// Why FLV viewers cannot be served, if they cannot.
-    pub no_flv: Option<String>,
+    /// All tracks, with parameter sets as far as they are known.
+    pub tracks: Vec<Track>,
 }
 
 /// One source.

@@ -11,8 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
-use ipchub_media::flv::{Muxer, Options};
-use ipchub_media::{Frame, Parameters, Track};
+use ipchub_media::{Frame, Mux, Output, Parameters, Track};
 
 use crate::hub::Hub;
 use crate::info::Consumer;
@@ -20,7 +19,7 @@ use crate::messages::{EndViewing, Opening};
 use crate::meter::Stats;
 use cache::Cache;
 
-/// Muxed bytes for every viewer of a lane: whole tags.
+/// Muxed bytes for every viewer of a lane: one or more whole frames.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Chunk {
@@ -28,23 +27,18 @@ pub struct Chunk {
     pub bytes: Bytes,
 }
 
-/// FLV for the viewers that want it in one way.
+/// One output for the viewers that want it in one way.
 #[derive(Debug)]
-pub(crate) struct FlvLane {
-    options: Options,
-    muxer: Option<Muxer>,
-    /// While sound goes alone: what takes over again with the next picture.
-    with_video: Option<Muxer>,
+pub(crate) struct Lane {
+    muxer: Box<dyn Mux>,
+    gop: Cache,
     /// What comes next follows a key frame.
     running: bool,
-    gop: Cache,
-    /// Counts changes of the sequence headers.
+    /// Counts changes of the headers.
     headers: u32,
-    sequence_headers: Bytes,
-    /// A sequence header must go out before the next key frame.
+    current_headers: Bytes,
+    /// Headers must go out before the next key frame.
     changed: bool,
-    /// So must the metadata, which told of no video.
-    retell: bool,
     viewers: HashMap<u32, Viewer>,
     stats: Arc<Stats>,
 }
@@ -67,18 +61,25 @@ enum State {
     Behind { headers: u32 },
 }
 
-impl FlvLane {
-    pub(crate) fn new(tracks: &[Track], options: Options, hub: &Hub) -> Self {
+/// What goes before a chunk for the viewers that need it.
+struct Before {
+    /// It begins with a key frame.
+    start: bool,
+    /// Headers that changed.
+    headers: Option<Bytes>,
+    /// For those who have missed something.
+    resumption: Bytes,
+}
+
+impl Lane {
+    pub(crate) fn new(tracks: &[Track], output: Output, hub: &Hub) -> Self {
         Self {
-            options,
-            muxer: Muxer::new(tracks, options),
-            with_video: None,
-            running: false,
+            muxer: output.muxer(tracks),
             gop: Cache::new(&hub.settings),
+            running: false,
             headers: 0,
-            sequence_headers: Bytes::new(),
+            current_headers: Bytes::new(),
             changed: true,
-            retell: false,
             viewers: HashMap::new(),
             stats: Arc::clone(&hub.stats),
         }
@@ -86,9 +87,7 @@ impl FlvLane {
 
     /// A new publisher's tracks: viewers stay, and go on at its first key frame.
     pub(crate) fn retune(&mut self, tracks: &[Track]) {
-        self.muxer = Muxer::new(tracks, self.options);
-        // Whoever had sound alone is told of the picture, if there is one now.
-        self.retell |= self.with_video.take().is_some();
+        self.muxer.retune(tracks);
         self.changed = true;
         self.clear();
     }
@@ -103,88 +102,74 @@ impl FlvLane {
     }
 
     pub(crate) fn set_parameters(&mut self, track: usize, parameters: &Parameters) {
-        if let Some(muxer) = &mut self.muxer {
-            self.changed |= muxer.set_parameters(track, parameters);
-        }
-        if let Some(muxer) = &mut self.with_video {
-            muxer.set_parameters(track, parameters);
-        }
+        self.changed |= self.muxer.set_parameters(track, parameters);
     }
 
-    /// No picture comes: from now on sound goes alone, to those who wait for a picture too. The next key frame of the video
-    /// ends that: it comes with metadata and sequence headers of both.
+    /// No picture comes: from now on sound goes alone where the format can have it so, to those who wait for a picture too.
+    /// The next key frame of the video ends that, with new headers.
     pub(crate) fn leave_out_video(&mut self) {
-        if self.with_video.is_some() {
-            return;
-        }
-        if let Some(sound) = self.muxer.as_ref().and_then(Muxer::without_video) {
-            self.with_video = self.muxer.replace(sound);
+        if self.muxer.leave_out_video() {
             self.gop.clear();
-        }
-    }
-
-    fn take_video_back(&mut self, frame: &Frame) {
-        let picture = |muxer: &mut Muxer| frame.key && muxer.leads(frame.track) && muxer.ready();
-        if let Some(muxer) = self.with_video.take_if(picture) {
-            self.muxer = Some(muxer);
-            (self.changed, self.retell) = (true, true);
         }
     }
 
     /// Muxes a frame and sends it to every viewer that is not behind.
     pub(crate) fn frame(&mut self, frame: &Frame) {
-        self.take_video_back(frame);
-        let Some(muxer) = self.muxer.as_ref().filter(|muxer| muxer.carries(frame.track) && muxer.ready()) else {
+        let muxer = &mut self.muxer;
+        self.changed |= muxer.take_video_back(frame);
+        if !muxer.carries(frame.track) || !muxer.ready() {
             return;
-        };
+        }
         let start = frame.key && muxer.leads(frame.track);
         if !self.running && !start {
             return;
         }
-        let timestamp = muxer.timestamp(frame).unwrap_or(0);
-        // New sequence headers go out with a key frame, or at once where they are the audio's (they do not touch the picture).
-        let headers = self.changed && (start || !muxer.leads(frame.track));
-        let mut out = BytesMut::with_capacity(frame.units.len() + Muxer::overhead(frame));
+        // New headers go out with a key frame, or at once where they are the audio's (they do not touch the picture).
+        let headers = (self.changed && (start || !muxer.leads(frame.track))).then(|| muxer.headers(frame));
+        let head = start.then(|| muxer.head(frame));
+        let resumes = start && self.viewers.values().any(|viewer| matches!(viewer.state, State::Behind { .. }));
+        let resumption = if resumes { muxer.resumption(frame) } else { Bytes::new() };
+        let mut out = BytesMut::with_capacity(muxer.size(frame));
         if !muxer.write(frame, &mut out) {
             return;
         }
         let bytes = out.freeze();
-        if headers {
+        if let Some(headers) = &headers {
             self.changed = false;
             self.headers = self.headers.wrapping_add(1);
-            let mut out = BytesMut::with_capacity(256);
-            if std::mem::take(&mut self.retell) {
-                muxer.metadata(&mut out);
-            }
-            muxer.sequence_headers(timestamp, &mut out);
-            self.sequence_headers = out.freeze();
+            self.current_headers = headers.clone();
         }
-        if start {
-            self.gop.begin(muxer.head(timestamp));
+        if let Some(head) = head {
+            self.gop.begin(head);
             self.running = true;
         }
-        self.fan_out(&bytes, start, headers);
-        if headers && !start {
-            self.gop.push(self.sequence_headers.clone());
+        if let Some(headers) = headers.as_ref().filter(|headers| !start && !headers.is_empty()) {
+            self.gop.push(headers.clone());
         }
+        self.fan_out(&bytes, &Before { start, headers, resumption });
         self.gop.push(bytes);
     }
 
-    fn fan_out(&mut self, bytes: &Bytes, start: bool, headers: bool) {
-        let (now, head, sequence_headers) = (self.headers, self.gop.head(), &self.sequence_headers);
-        // One chunk holds the headers and the frame, so that none can come without the other.
-        let mut joined: [Option<Bytes>; 2] = [None, None];
-        let mut with = |first: &Bytes, slot: usize| {
-            joined[slot].get_or_insert_with(|| [first.clone(), bytes.clone()].concat().into()).clone()
+    fn fan_out(&mut self, bytes: &Bytes, before: &Before) {
+        let Before { start, headers, resumption } = before;
+        let (now, head, current) = (self.headers, self.gop.head(), &self.current_headers);
+        // One chunk holds what goes before and the frame, so that none can come without the other.
+        let mut joined: [Option<Bytes>; 4] = Default::default();
+        let mut with = |slot: usize, first: &[&Bytes]| {
+            if first.iter().all(|part| part.is_empty()) {
+                return bytes.clone();
+            }
+            let join = || first.iter().chain([&bytes]).flat_map(|part| part.iter().copied()).collect();
+            joined[slot].get_or_insert_with(join).clone()
         };
         let mut gone = Vec::new();
         for (id, viewer) in &mut self.viewers {
             let chunk = match viewer.state {
-                State::Current if headers => with(sequence_headers, 1),
+                State::Current if headers.is_some() => with(0, &[current]),
                 State::Current => bytes.clone(),
-                State::New if start => with(head, 0),
-                State::Behind { headers: had } if start && had != now => with(sequence_headers, 1),
-                State::Behind { .. } if start => bytes.clone(),
+                State::New if *start => with(1, &[head]),
+                State::Behind { headers: had } if *start && had != now => with(2, &[current, resumption]),
+                State::Behind { .. } if *start => with(3, &[resumption]),
                 State::New => continue,
                 State::Behind { .. } => {
                     viewer.consumer.missed_chunk(&self.stats);
@@ -200,8 +185,8 @@ impl FlvLane {
                 Err(SendError::Full(_)) => {
                     self.stats.full_mailboxes.add(1);
                     if viewer.state == State::Current {
-                        let before = if headers { now.wrapping_sub(1) } else { now };
-                        viewer.state = State::Behind { headers: before };
+                        let had = if headers.is_some() { now.wrapping_sub(1) } else { now };
+                        viewer.state = State::Behind { headers: had };
                         self.stats.fell_behind.add(1);
                     }
                     viewer.consumer.missed_chunk(&self.stats);

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use ipchub_media::Track;
-use ipchub_media::flv::Options;
 use ipchub_media::rtp::receiver::Received;
 use ipchub_media::rtp::rtcp::SenderReport;
+use ipchub_media::{Output, Track};
 
 use crate::accounts::tokens::Pair;
 use crate::accounts::{Refusal, UserChangeError};
@@ -354,13 +353,13 @@ pub struct Unpublish {
     pub comes_back: bool,
 }
 
-/// To a source: a new FLV viewer. Answered by its opening; the chunks that follow come by `try_send`.
+/// To a source: a new viewer of muxed media. Answered by its opening; the chunks that follow come by `try_send`.
 #[derive(Debug)]
 pub struct Subscribe {
     /// The viewer as REST lists it.
     pub consumer: Arc<Consumer>,
-    /// How it wants its FLV.
-    pub options: Options,
+    /// What it takes.
+    pub output: Output,
     /// Where chunks go.
     pub chunks: Recipient<Chunk>,
     /// Where the end goes.
@@ -376,10 +375,10 @@ impl Message for Subscribe {
 #[allow(missing_docs)]
 pub enum SubscribeError {
     #[error("{0}")]
-    NotInFlv(String),
+    NotCarried(String),
 }
 
-/// What a viewer starts with: from the FLV header to the newest frame. Empty if no key frame has come yet; then the header
+/// What a viewer starts with: from its output's head to the newest frame. Empty if no key frame has come yet; then the header
 /// comes with the first one.
 #[derive(Debug, Default)]
 pub struct Opening {

@@ -158,6 +158,8 @@ pub struct Protocols {
     pub rtsp: Arc<Traffic>,
     /// FLV viewers, from their first byte of FLV on.
     pub flv: Arc<Traffic>,
+    /// MPEG-TS viewers, from their first byte of it on.
+    pub ts: Arc<Traffic>,
     /// WSP connections.
     pub wsp: Arc<Traffic>,
     /// REST, pages, and the beginning of what is taken over by a viewer. A connection of HTTP/2 is counted whole, with the
@@ -176,6 +178,8 @@ pub struct Stats {
     pub rtsp: Arc<Counter>,
     /// FLV viewers, over websocket and HTTP.
     pub flv: Arc<Counter>,
+    /// MPEG-TS viewers, over websocket and HTTP.
+    pub ts: Arc<Counter>,
     /// WSP sessions: a control connection and what joined it.
     pub wsp: Arc<Counter>,
     /// Connections to cameras, those that are being made included.

@@ -13,15 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use ipchub_media::flv::{Options, mux};
 use ipchub_media::rtp::depacketize::AccessUnit;
 use ipchub_media::timeline::Timeline;
-use ipchub_media::{Frame, Kind, Track};
+use ipchub_media::{Frame, Kind, Output, Track};
 use tokio::sync::oneshot;
 
 use crate::hub::Hub;
 use crate::info::SourceInfo;
-use crate::lane::FlvLane;
+use crate::lane::Lane;
 use crate::messages::{
     Described, EndPublishing, Gone, Media, MediaItem, Opening, Publish, Subscribe, SubscribeError, Unpublish,
     Unsubscribe,
@@ -49,7 +48,7 @@ pub struct Source {
     timeline: Timeline,
     gop: Gop,
     absence: Absence,
-    lanes: BTreeMap<Options, FlvLane>,
+    lanes: BTreeMap<Output, Lane>,
     /// One a track, for as long as publishers bring the same kinds of tracks.
     relays: Vec<Relay>,
     rtp_gop: RtpGop,
@@ -211,10 +210,10 @@ impl Source {
     }
 
     /// The lane for viewers that want it so, made from the cached GOP if nobody used it before.
-    fn lane(&mut self, options: Options) -> &mut FlvLane {
+    fn lane(&mut self, output: Output) -> &mut Lane {
         let tracks = self.plain_tracks();
-        self.lanes.entry(options).or_insert_with(|| {
-            let mut lane = FlvLane::new(&tracks, options, &self.hub);
+        self.lanes.entry(output).or_insert_with(|| {
+            let mut lane = Lane::new(&tracks, output, &self.hub);
             for frame in self.gop.frames() {
                 lane.frame(frame);
             }
@@ -269,11 +268,7 @@ impl Handler<Publish> for Source {
         }
         let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track.codec_name())).collect();
         log::info!("{path}: published by {addr}: {}", names.join(", "));
-        for track in &tracks {
-            if let Some(reason) = mux::refusal(track, Options { all_audio: true, ..Options::default() }) {
-                log::info!("{path}: not in FLV: {reason}");
-            }
-        }
+        track::log_left_out(path, &tracks);
         self.gop.clear();
         let ends: BTreeMap<_, _> = self.tracks.iter().map(|t| (kind_order(t.track.kind), t.end_nanos())).collect();
         self.timeline.publisher(tracks.iter().map(|track| track.clock_rate));
@@ -364,11 +359,11 @@ impl Handler<Subscribe> for Source {
 
     fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) -> Self::Result {
         let plain = self.plain_tracks();
-        if let Some(reason) = track::no_flv(&plain.iter().collect::<Vec<_>>()) {
-            return Err(SubscribeError::NotInFlv(reason));
+        if let Some(reason) = subscribe.output.plan(&plain).refusal() {
+            return Err(SubscribeError::NotCarried(reason));
         }
-        let options = subscribe.options.normalized(&plain);
-        Ok(self.lane(options).subscribe(subscribe.consumer, subscribe.chunks, subscribe.end))
+        let output = subscribe.output.normalized(&plain);
+        Ok(self.lane(output).subscribe(subscribe.consumer, subscribe.chunks, subscribe.end))
     }
 }
 

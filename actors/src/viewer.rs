@@ -12,7 +12,7 @@ use std::task::{Context as Task, Poll};
 
 use actix::prelude::*;
 use bytes::Bytes;
-use ipchub_media::flv::Options;
+use ipchub_media::Output;
 use tokio::io::AsyncReadExt;
 
 use crate::connection::{Carrier, Link, Outbox};
@@ -30,7 +30,7 @@ const OPENING_MESSAGE: usize = 64 << 10;
 
 /// How chunks are framed on a connection.
 pub trait Framing: Unpin + 'static {
-    /// Shown in REST, e.g. `http-flv`.
+    /// Shown in REST before the output's name: `http` of `http-flv`.
     const NAME: &'static str;
     /// What follows each chunk.
     const TAIL: &'static [u8];
@@ -51,8 +51,8 @@ pub struct Start<F, C> {
     pub found: Found,
     /// The connection, after its HTTP answer.
     pub socket: C,
-    /// How it wants its FLV.
-    pub options: Options,
+    /// What it takes.
+    pub output: Output,
     /// How chunks are framed.
     pub framing: F,
 }
@@ -64,7 +64,7 @@ pub struct Viewer<F: Framing, C: Carrier> {
     found: Found,
     socket: C,
     link: Arc<Link>,
-    options: Options,
+    output: Output,
     framing: F,
     outbox: Outbox,
     consumer: Arc<Consumer>,
@@ -77,23 +77,27 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
     /// Starts the actor on this thread, the one that accepted the connection.
     pub fn begin(start: Start<F, C>) -> Addr<Self> {
         Self::create(|ctx| {
-            let Start { hub, found, mut socket, options, framing } = start;
+            let Start { hub, found, mut socket, output, framing } = start;
             ctx.set_mailbox_capacity(hub.settings.viewer_queue);
             let link = Arc::clone(socket.link());
             if let Err(error) = socket.limit_unsent(hub.settings.viewer_unsent) {
                 log::debug!("{}: no limit of unsent bytes: {error}", link.peer);
             }
-            let (id, extra) = (hub.consumer_id(PacketType::Flv), format!("net={},{}", F::NAME, link.peer));
-            let consumer = Arc::new(Consumer::new(id, PacketType::Flv, extra, Arc::clone(&link)));
+            let (kind, counter, traffic) = match output {
+                Output::Flv(_) => (PacketType::Flv, &hub.stats.flv, &hub.stats.traffic.flv),
+                Output::Ts => (PacketType::Ts, &hub.stats.ts, &hub.stats.traffic.ts),
+            };
+            let (id, extra) = (hub.consumer_id(kind), format!("net={}-{},{}", F::NAME, output.name(), link.peer));
+            let consumer = Arc::new(Consumer::new(id, kind, extra, Arc::clone(&link)));
             let registered = found.info.add_consumer(Arc::clone(&consumer));
-            let counted = hub.stats.flv.enter();
-            link.counts_as(&hub.stats.traffic.flv);
+            let counted = counter.enter();
+            link.counts_as(traffic);
             Self {
                 hub,
                 found,
                 socket,
                 link,
-                options,
+                output,
                 framing,
                 outbox: Outbox::default(),
                 consumer,
@@ -167,11 +171,11 @@ impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        log::info!("{}: {} watches by {}", self.found.info.path, self.link.peer, F::NAME);
+        log::info!("{}: {} watches by {}-{}", self.found.info.path, self.link.peer, F::NAME, self.output.name());
         let address = ctx.address();
         let subscribe = Subscribe {
             consumer: Arc::clone(&self.consumer),
-            options: self.options,
+            output: self.output,
             chunks: address.clone().recipient(),
             end: address.recipient(),
         };
@@ -187,10 +191,11 @@ impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
     fn stopped(&mut self, _: &mut Self::Context) {
         self.found.source.do_send(Unsubscribe { id: self.consumer.id });
         log::info!(
-            "{}: {} watched by {} for {:.1} s, {} bytes sent, {} chunks dropped: {}",
+            "{}: {} watched by {}-{} for {:.1} s, {} bytes sent, {} chunks dropped: {}",
             self.found.info.path,
             self.link.peer,
             F::NAME,
+            self.output.name(),
             self.consumer.started.at.elapsed().as_secs_f64(),
             self.link.meter.bytes_out(),
             self.consumer.dropped.load(Relaxed),

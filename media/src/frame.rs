@@ -118,13 +118,17 @@ pub struct Track {
 }
 
 impl Track {
-    /// The codec's name, what the publisher calls it, or the payload type's number if that is all that is known.
+    /// As [`Track::name`], or the payload type if nothing else is known: for words to people.
     pub fn codec_name(&self) -> String {
-        match self.codec {
-            Codec::Other if self.encoding.is_empty() => format!("payload type {} without a=rtpmap", self.payload_type),
-            Codec::Other => self.encoding.clone(),
-            codec => codec.name().to_owned(),
+        match self.name() {
+            "" => format!("payload type {} without a=rtpmap", self.payload_type),
+            name => name.to_owned(),
         }
+    }
+
+    /// The codec's name, or what the publisher calls it.
+    pub fn name(&self) -> &str {
+        if self.codec == Codec::Other { &self.encoding } else { self.codec.name() }
     }
 }
 
@@ -263,12 +267,15 @@ impl UnitRef<'_> {
         }
     }
 
+    /// The unit's bytes in order, as they lie in memory.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let head = &self.unit.head[..usize::from(self.unit.head_len)];
+        std::iter::once(head).chain(self.pieces.iter().map(|piece| &piece[..]))
+    }
+
     /// Appends the unit's bytes.
     pub fn write_to(&self, out: &mut BytesMut) {
-        out.put_slice(&self.unit.head[..self.unit.head_len as usize]);
-        for piece in self.pieces {
-            out.put_slice(piece);
-        }
+        self.pieces().for_each(|piece| out.put_slice(piece));
     }
 
     /// The unit in one buffer: shared if it lies in one piece, copied if not.

@@ -4,7 +4,7 @@
 //! 1. [`rtsp`] cuts interleaved packets and requests out of a connection's bytes; [`sdp`] says what the tracks are.
 //! 2. [`rtp::packet`] reads the header, [`rtp::receiver`] puts packets in order and counts what is missing.
 //! 3. [`rtp::depacketize`] makes access units, [`timeline`] gives them times on the source's one timeline: a [`Frame`].
-//! 4. A muxer ([`flv`]) writes each frame once.
+//! 4. A muxer ([`flv`], [`ts`]) writes each frame once; [`output`] says which there are and what each can carry.
 //!
 //! Files are read by [`mp4`] and [`flv::clip`], which find the samples of a [`clip`]; [`rtp::packetize`] makes packets of them.
 //!
@@ -15,13 +15,16 @@ pub mod codec;
 pub mod flv;
 pub mod frame;
 pub mod mp4;
+pub mod output;
 pub mod path;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;
 pub mod sniff;
 pub mod timeline;
+pub mod ts;
 pub mod websocket;
 pub mod wsp;
 
 pub use frame::{Codec, Frame, Kind, Parameters, Track, Units};
+pub use output::{Mux, Output};

@@ -16,6 +16,7 @@ pub mod page;
 pub mod process;
 pub mod rtsp;
 pub mod tls;
+pub mod ts;
 pub mod udp;
 pub mod viewer;
 pub mod websocket;

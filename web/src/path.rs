@@ -6,17 +6,46 @@ use ipchub_media::rtsp::session::{MAX_PATH, StreamName};
 /// An output of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// `<path>.flv`
-    Flv {
+    /// A live output: `<path>.flv`, `<path>.ts`
+    Live {
         /// Canonical path of the stream.
         path: String,
         /// The same in the case that was asked for.
         original: String,
+        /// Which output.
+        format: Format,
     },
     /// `crossdomain.xml` in any folder, for Flash players.
     CrossDomain,
     /// A path without a format that the hub has.
     Unknown,
+}
+
+/// A format that live media is sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Flv,
+    Ts,
+}
+
+impl Format {
+    const ALL: [Self; 2] = [Self::Flv, Self::Ts];
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Flv => ".flv",
+            Self::Ts => ".ts",
+        }
+    }
+
+    /// Of an answer's body.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Flv => "video/x-flv",
+            Self::Ts => "video/mp2t",
+        }
+    }
 }
 
 /// The stream that a websocket of RTSP or WSP is about, whatever output its URL names: of `/room/door.h264` that very path, of
@@ -39,11 +68,12 @@ pub fn asked(rest: &str) -> Asked {
     if path.ends_with("/crossdomain.xml") {
         return Asked::CrossDomain;
     }
-    match path.strip_suffix(".flv") {
-        Some(stem) if stem.len() > 1 && !stem.ends_with('/') => {
+    let found = Format::ALL.into_iter().find_map(|format| Some((path.strip_suffix(format.extension())?, format)));
+    match found {
+        Some((stem, format)) if stem.len() > 1 && !stem.ends_with('/') => {
             // The format is ASCII, so it is as long in any case.
-            let original = original[..original.len() - ".flv".len()].to_owned();
-            Asked::Flv { path: stem.to_owned(), original }
+            let original = original[..original.len() - format.extension().len()].to_owned();
+            Asked::Live { path: stem.to_owned(), original, format }
         }
         _ => Asked::Unknown,
     }
@@ -76,7 +106,8 @@ mod tests {
 
     #[test]
     fn urls() {
-        let flv = |path: &str| Asked::Flv { path: path.to_lowercase(), original: path.into() };
+        let live = |path: &str, format| Asked::Live { path: path.to_lowercase(), original: path.into(), format };
+        let (flv, ts) = (|path: &str| live(path, Format::Flv), |path: &str| live(path, Format::Ts));
         for (rest, expected) in [
             ("/room/door.flv", flv("/room/door")),
             ("/Room/DOOR.FLV", flv("/Room/DOOR")),
@@ -84,6 +115,9 @@ mod tests {
             ("/room/../door.flv", flv("/door")),
             ("/room/door.main.flv", flv("/room/door.main")),
             ("/caf%C3%A9/1.flv", flv("/café/1")),
+            ("/Room/DOOR.Ts", ts("/Room/DOOR")),
+            ("/room/door.flv.ts", ts("/room/door.flv")),
+            ("/room/.ts", Asked::Unknown),
             ("/room/door", Asked::Unknown),
             ("/room/door.mp3", Asked::Unknown),
             ("/.flv", Asked::Unknown),

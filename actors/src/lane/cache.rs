@@ -10,9 +10,9 @@ use crate::hub::Settings;
 pub(super) struct Cache {
     max_bytes: usize,
     max_chunks: usize,
-    /// FLV header, metadata and sequence headers at the time of the key frame.
+    /// What goes before the key frame for a new viewer, e.g. FLV header, metadata and sequence headers.
     head: Bytes,
-    /// Sequence headers that go with the key frame are in the head only.
+    /// Headers that go with the key frame are in the head only.
     chunks: Vec<Bytes>,
     bytes: usize,
     open: bool,
@@ -67,7 +67,7 @@ impl Cache {
         if self.chunks.is_empty() {
             return Vec::new();
         }
-        std::iter::once(&self.head).chain(&self.chunks).cloned().collect()
+        std::iter::once(&self.head).filter(|head| !head.is_empty()).chain(&self.chunks).cloned().collect()
     }
 }
 

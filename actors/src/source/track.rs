@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipchub_media::flv::{Options, mux};
+use ipchub_media::output;
 use ipchub_media::rtp::depacketize::Depacketizer;
 use ipchub_media::timeline::DecodeTimes;
 use ipchub_media::{Kind, Parameters, Track};
@@ -102,22 +102,23 @@ fn reorder(track: &Track) -> (Option<u8>, i64) {
     (depth, (f64::from(track.clock_rate) / rate) as i64)
 }
 
-/// Why no FLV can be made of these tracks, if none can.
-pub(super) fn no_flv(tracks: &[&Track]) -> Option<String> {
-    let options = Options { all_audio: true, ..Options::default() };
-    let reasons: Vec<_> = tracks.iter().map(|track| mux::refusal(track, options)).collect();
-    if tracks.is_empty() {
-        return None;
+/// One line on what is left out of which output, and why.
+pub(super) fn log_left_out(path: &str, tracks: &[Track]) {
+    let plans = output::plans(tracks);
+    let left_out = plans.iter().flat_map(|plan| plan.left_out.iter().map(|left| (plan.name, left)));
+    let words: Vec<_> = left_out
+        .map(|(name, left)| format!("{} is not in {}: {}", left.track, name.to_uppercase(), left.reason))
+        .collect();
+    if !words.is_empty() {
+        log::info!("{path}: {}", words.join("; "));
     }
-    reasons.iter().all(Option::is_some).then(|| reasons.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 /// Writes what is known of the tracks into the source's description; measured rates stay.
 pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
     let first = |kind| tracks.iter().copied().find(|track| track.kind == kind);
     info.describe(|description| {
-        description.codecs = tracks.iter().map(|track| (track.codec, track.codec_name())).collect();
-        description.no_flv = no_flv(tracks);
+        description.tracks = tracks.iter().copied().cloned().collect();
         description.video = first(Kind::Video).map(|track| {
             let before = description.video.take();
             let (width, height, rate, fixed) = match &track.parameters {
@@ -126,7 +127,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
                 _ => (0, 0, None, false),
             };
             VideoInfo {
-                codec: track.codec_name(),
+                codec: track.name().to_owned(),
                 width,
                 height,
                 fixed_frame_rate: fixed,
@@ -142,7 +143,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
                 _ => (track.clock_rate, u32::from(track.channels.max(1))),
             };
             AudioInfo {
-                codec: track.codec_name(),
+                codec: track.name().to_owned(),
                 sample_rate,
                 sample_size: 16,
                 channels,

@@ -90,6 +90,27 @@ impl Config {
         Self::parse(Bytes::copy_from_slice(&[object << 3 | rate >> 1, rate << 7 | channels << 3]))
     }
 
+    /// The fixed part of an ADTS header for frames of this configuration. `None`: ADTS cannot say it. It knows the object types
+    /// 1 to 4 with 1024 samples a frame, listed sample rates, and layouts without a program config element; SBR and PS are
+    /// found in the frames by the decoder (ISO 14496-3, section 1.6.5.2, implicit signalling).
+    pub fn adts(&self) -> Option<AdtsHeader> {
+        let mut bits = Bits::new(&self.raw, "AudioSpecificConfig");
+        let first = object_type(&mut bits).ok()?;
+        let rate = sample_rate(&mut bits).ok()?;
+        let layout = bits.read(4).ok()?;
+        let mut core = first;
+        if matches!(first, SBR | PS) {
+            self::sample_rate(&mut bits).ok()?;
+            core = object_type(&mut bits).ok()?;
+        }
+        let index = RATES.iter().position(|known| *known == rate)? as u8;
+        ((1..=4).contains(&core) && (1..=7).contains(&layout) && self.frame_length == 1024).then_some(AdtsHeader {
+            profile: core as u8 - 1,
+            rate_index: index,
+            channel_config: layout as u8,
+        })
+    }
+
     /// As in RFC 6381: `mp4a.40.2`.
     pub fn codec_string(&self) -> String {
         format!("mp4a.40.{}", self.object_type)
@@ -127,6 +148,37 @@ impl Adts {
             header_len,
             frame_len,
         })
+    }
+}
+
+/// What ADTS headers of one stream have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdtsHeader {
+    /// The core's audio object type less 1.
+    profile: u8,
+    rate_index: u8,
+    channel_config: u8,
+}
+
+impl AdtsHeader {
+    /// Bytes of a header without checksum.
+    pub const LEN: usize = 7;
+    /// Bytes of header and frame at most: the header has 13 bits for them.
+    const MAX_FRAME: usize = 0x1fff;
+
+    /// The header of a frame of `len` bytes; `None` if it is too long.
+    pub fn of_frame(self, len: usize) -> Option<[u8; Self::LEN]> {
+        let whole = len.checked_add(Self::LEN).filter(|whole| *whole <= Self::MAX_FRAME)?;
+        let Self { profile, rate_index, channel_config } = self;
+        Some([
+            0xff,
+            0xf1,
+            profile << 6 | rate_index << 2 | channel_config >> 2,
+            channel_config << 6 | (whole >> 11) as u8,
+            (whole >> 3) as u8,
+            (whole << 5) as u8 | 0x1f, // buffer fullness: variable rate
+            0xfc,
+        ])
     }
 }
 

@@ -1,10 +1,13 @@
 //! Writes frames as FLV tags: one tag an access unit.
 
+mod output;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::amf0::{self, Value};
 use super::tag;
 use crate::frame::{Codec, Frame, Kind, Parameters, Track};
+use crate::output::has_parameters;
 
 /// FLV time of the timeline's 0, in milliseconds: decode times before it (reordered frames, audio that arrived first) stay
 /// above zero.
@@ -62,6 +65,10 @@ pub struct Muxer {
     options: Options,
     video: Option<Output>,
     audio: Option<Output>,
+    /// The video while sound goes alone.
+    absent: Option<Output>,
+    /// Viewers were told of no video: the next headers have metadata.
+    retell: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -72,10 +79,7 @@ struct Output {
 
 impl Output {
     fn ready(&self) -> bool {
-        match self.track.codec {
-            Codec::H264 | Codec::H265 | Codec::Aac => self.track.parameters.is_some(),
-            _ => true,
-        }
+        has_parameters(&self.track)
     }
 
     fn ms(&self, ticks: i64) -> i64 {
@@ -86,6 +90,12 @@ impl Output {
 impl Muxer {
     /// For the first video and the first audio track that FLV can carry. `None`: there is neither.
     pub fn new(tracks: &[Track], options: Options) -> Option<Self> {
+        let muxer = Self::of(tracks, options);
+        (muxer.video.is_some() || muxer.audio.is_some()).then_some(muxer)
+    }
+
+    /// As [`Muxer::new`], or one that carries nothing.
+    pub(crate) fn of(tracks: &[Track], options: Options) -> Self {
         let first = |kind| {
             tracks
                 .iter()
@@ -93,14 +103,7 @@ impl Muxer {
                 .find(|(_, track)| track.kind == kind && refusal(track, options).is_none())
                 .map(|(index, track)| Output { index, track: track.clone() })
         };
-        let muxer = Self { options, video: first(Kind::Video), audio: first(Kind::Audio) };
-        (muxer.video.is_some() || muxer.audio.is_some()).then_some(muxer)
-    }
-
-    /// The same for the sound alone. `None`: there is no sound, or nothing else.
-    pub fn without_video(&self) -> Option<Self> {
-        self.video.as_ref().and(self.audio.as_ref())?;
-        Some(Self { video: None, ..self.clone() })
+        Self { options, video: first(Kind::Video), audio: first(Kind::Audio), absent: None, retell: false }
     }
 
     /// Whether frames of that track are written.
@@ -115,6 +118,10 @@ impl Muxer {
 
     /// Notes new parameter sets. Returns whether a sequence header must be written before the next frame.
     pub fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool {
+        if let Some(absent) = self.absent.as_mut().filter(|absent| absent.index == track) {
+            absent.track.parameters = Some(parameters.clone());
+            return false;
+        }
         let output = [&mut self.video, &mut self.audio].into_iter().flatten().find(|output| output.index == track);
         match output {
             Some(output) if output.track.parameters.as_ref() != Some(parameters) => {
@@ -153,7 +160,7 @@ impl Muxer {
     }
 
     /// `onMetaData` of all tracks whose parameter sets are known. It is at 0: ffmpeg takes a later one for subtitles.
-    pub fn metadata(&self, out: &mut BytesMut) {
+    fn metadata(&self, out: &mut BytesMut) {
         let at = begin_tag(out, tag::SCRIPT, 0);
         amf0::write_script(out, "onMetaData", &self.values());
         end_tag(out, at);

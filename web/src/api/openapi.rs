@@ -154,6 +154,7 @@ fn example(schema: &RefOr<Schema>, components: &Components) -> Value {
             object.properties.iter().map(|(name, field)| (name.clone(), example(field, components))).collect()
         }
         Schema::Object(object) => object.example.clone().unwrap_or_default(),
+        Schema::Array(array) if array.example.is_some() => array.example.clone().unwrap_or_default(),
         Schema::Array(array) => match &array.items {
             schema::ArrayItems::RefOrSchema(item) => Value::Array(vec![example(item, components)]),
             schema::ArrayItems::False => Value::Array(Vec::new()),

@@ -34,6 +34,8 @@ struct Runtime {
     rtsp: Connections,
     flv: Connections,
     wsp: Connections,
+    /// MPEG-TS viewers.
+    ts: Connections,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     extra: Option<Extra>,
@@ -187,7 +189,8 @@ struct Protocols {
     rtsp: Bytes,
     flv: Bytes,
     wsp: Bytes,
-    /// REST and pages. Connections of HTTP/2 are counted whole, with the viewers on them, who are in `flv` as well.
+    ts: Bytes,
+    /// REST and pages. Connections of HTTP/2 are counted whole, with the viewers on them, who are in their output's as well.
     http: Bytes,
     /// RTP and RTCP of cameras.
     pulls: Bytes,
@@ -233,7 +236,7 @@ fn extra(figures: &messages::Runtime, stats: &Stats) -> Extra {
         arbiters: stats.arbiters.active(),
         actors: Actors {
             sources: stats.sources.active(),
-            viewers: stats.flv.active(),
+            viewers: stats.flv.active() + stats.ts.active(),
             rtsp_sessions: stats.rtsp.active(),
             pulls: stats.pulled_paths.active(),
         },
@@ -242,6 +245,7 @@ fn extra(figures: &messages::Runtime, stats: &Stats) -> Extra {
             rtsp: (&*traffic.rtsp).into(),
             flv: (&*traffic.flv).into(),
             wsp: (&*traffic.wsp).into(),
+            ts: (&*traffic.ts).into(),
             http: (&*traffic.http).into(),
             pulls: Bytes { r#in: traffic.pulled.get(), out: 0 },
         },
@@ -267,6 +271,7 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
         rtsp: (&*stats.rtsp).into(),
         flv: (&*stats.flv).into(),
         wsp: (&*stats.wsp).into(),
+        ts: (&*stats.ts).into(),
         extra: with_extra.then(|| extra(&figures, stats)),
     }))
 }

@@ -1,8 +1,8 @@
 //! Live media over HTTP: who asks for what, and the hand-over to a viewer actor.
 
-mod http_flv;
+mod http;
 mod rtsp;
-mod ws_flv;
+mod websocket;
 
 use std::rc::Rc;
 
@@ -14,6 +14,7 @@ use ipchub_actors::Hub;
 use ipchub_actors::connection::Socket;
 use ipchub_actors::messages::{Found, Open};
 use ipchub_actors::viewer::{Framing, Start, Viewer};
+use ipchub_media::Output;
 use ipchub_media::flv::{Hevc, Options};
 use serde::Deserialize;
 
@@ -22,9 +23,9 @@ use crate::connection::{HandOver, Slot};
 use crate::error::ApiError;
 use crate::http2::stream::TakeStream;
 use crate::page;
-use crate::path::{Asked, asked};
-use http_flv::{Chunked, Plain};
-use ws_flv::WsFlv;
+use crate::path::{Asked, Format, asked};
+use http::{Chunked, Plain};
+use websocket::Websocket;
 
 /// The query of a live URL. What is not known here (a token, a cache buster) is passed over.
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +35,14 @@ pub struct LiveQuery {
 }
 
 impl LiveQuery {
+    /// The output of a format. Options are for FLV only; elsewhere they are passed over.
+    fn output(&self, format: Format) -> Result<Output, ApiError> {
+        Ok(match format {
+            Format::Flv => Output::Flv(self.options()?),
+            Format::Ts => Output::Ts,
+        })
+    }
+
     fn options(&self) -> Result<Options, ApiError> {
         let hevc = match self.hevc.as_deref() {
             None | Some("" | "enhanced") => Hevc::Enhanced,
@@ -60,46 +69,47 @@ pub async fn live(
     if let Some(protocol) = rtsp::Protocol::asked_by(&request) {
         return protocol.open(&request, hub.get_ref().clone());
     }
-    let (path, original_path) = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
-        Asked::Flv { path, original } => (path, original),
+    let (path, original_path, format) = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
+        Asked::Live { path, original, format } => (path, original, format),
         Asked::CrossDomain => return Ok(page::crossdomain().await),
         Asked::Unknown => {
-            let error = format!("{} names no output: <path>.flv is one", request.path());
+            let error = format!("{} names no output: <path>.flv and <path>.ts are some", request.path());
             return Err(ApiError::NotFound(error));
         }
     };
     // Before anything is pulled.
     access::may_watch(&request, &hub, &path)?;
-    let options = query.map(|query| query.into_inner()).unwrap_or_default().options()?;
+    let output = query.map(|query| query.into_inner()).unwrap_or_default().output(format)?;
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
-    if let Some(reason) = found.info.description().no_flv {
-        return Err(ApiError::NotFound(format!("{path} cannot be sent as FLV: {reason}")));
+    if let Some(reason) = output.plan(&found.info.description().tracks).refusal() {
+        let name = output.name().to_uppercase();
+        return Err(ApiError::NotFound(format!("{path} cannot be sent as {name}: {reason}")));
     }
     let upgrade = request.headers().get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let hub = hub.get_ref().clone();
     if upgrade {
         let mut response =
             ws::handshake(&request).map_err(|error| ApiError::Parameter("Upgrade", error.to_string()))?;
-        return watch(&request, response.take(), hub, found, options, WsFlv::default());
+        return watch(&request, response.take(), hub, found, output, Websocket::default());
     }
     let mut response = HttpResponse::Ok();
-    response.content_type("video/x-flv").insert_header((CACHE_CONTROL, "no-store")).force_close();
+    response.content_type(format.content_type()).insert_header((CACHE_CONTROL, "no-store")).force_close();
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }
     if request.version() == Version::HTTP_2 {
         let take = move |socket| {
-            Viewer::begin(Start { hub, found, socket, options, framing: Plain });
+            Viewer::begin(Start { hub, found, socket, output, framing: Plain });
         };
         let mut response = response.finish();
         response.extensions_mut().insert(TakeStream(Box::new(take)));
         return Ok(response);
     }
     if request.version() < Version::HTTP_11 {
-        return watch(&request, response, hub, found, options, Plain);
+        return watch(&request, response, hub, found, output, Plain);
     }
     response.insert_header((TRANSFER_ENCODING, "chunked"));
-    watch(&request, response, hub, found, options, Chunked)
+    watch(&request, response, hub, found, output, Chunked)
 }
 
 /// Sends the head, then gives the connection to a viewer.
@@ -108,11 +118,11 @@ fn watch<F: Framing>(
     response: actix_web::HttpResponseBuilder,
     hub: Hub,
     found: Found,
-    options: Options,
+    output: Output,
     framing: F,
 ) -> Result<HttpResponse, ApiError> {
     hand_over(request, response, move |socket| {
-        Viewer::begin(Start { hub, found, socket, options, framing });
+        Viewer::begin(Start { hub, found, socket, output, framing });
     })
 }
 

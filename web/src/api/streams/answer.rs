@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ipchub_actors::info::{AudioInfo, Consumer, GroupInfo, Loss, Reception, SourceInfo, VideoInfo};
+use ipchub_media::Track;
+use ipchub_media::output::{self, Plan};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,12 +50,57 @@ pub(super) struct Stream {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     cs: Option<Vec<Viewer>>,
+    outputs: Outputs,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reception: Option<Packets>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     multicast: Option<Group>,
+}
+
+/// What each output makes of the source's tracks.
+#[derive(Serialize, ToSchema)]
+struct Outputs {
+    flv: Carried,
+    ts: Carried,
+}
+
+impl Outputs {
+    fn of(tracks: &[Track]) -> Self {
+        let plans = output::plans(tracks);
+        let of = |name| plans.iter().find(|plan| plan.name == name).map(Carried::from).unwrap_or_default();
+        Self { flv: of("flv"), ts: of("ts") }
+    }
+}
+
+/// What an output carries, and what it leaves out.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = Output)]
+struct Carried {
+    /// Codecs of the tracks that are in it. None: there is no such output of this source.
+    #[schema(example = json!(["H264", "AAC"]))]
+    carries: Vec<String>,
+    /// The others. FLV takes G.711 when asked with `?audio=all`.
+    leaves_out: Vec<LeftOut>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LeftOut {
+    #[schema(example = "PCMA")]
+    codec: String,
+    #[schema(example = "players of TS know no PCMA")]
+    reason: String,
+}
+
+impl From<&Plan> for Carried {
+    fn from(plan: &Plan) -> Self {
+        let left_out = plan.left_out.iter().cloned();
+        Self {
+            carries: plan.carried.clone(),
+            leaves_out: left_out.map(|left| LeftOut { codec: left.track, reason: left.reason }).collect(),
+        }
+    }
 }
 
 /// The source's multicast group, while it has members.
@@ -199,7 +246,7 @@ struct Viewer {
     /// RFC 3339.
     #[schema(example = "2030-01-02T15:04:05.123456789+01:00")]
     start_on: String,
-    /// `FLV` or `RTP`.
+    /// `FLV`, `TS` or `RTP`.
     #[schema(example = "FLV")]
     packet_type: &'static str,
     /// How it is connected.
@@ -281,6 +328,7 @@ pub(super) fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
         size: info.bytes.load(Relaxed) / 1024,
         video: description.video.map(Video::from),
         audio: description.audio.map(Audio::from),
+        outputs: Outputs::of(&description.tracks),
         cc: consumers.len(),
         cs: with_consumers.then(|| consumers.iter().map(|consumer| Viewer::from(&**consumer)).collect()),
         reception: info.reception().map(Packets::from),

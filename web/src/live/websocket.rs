@@ -1,4 +1,4 @@
-//! websocket-flv: one binary message (RFC 6455, section 5) a chunk, whole tags only. What the viewer sends is answered as the
+//! websocket-flv and websocket-ts: one binary message (RFC 6455, section 5) a chunk: whole tags, whole transport packets. What the viewer sends is answered as the
 //! protocol asks (ping, close) and otherwise passed over.
 
 use bytes::{Bytes, BytesMut};
@@ -10,19 +10,19 @@ const MAX_MESSAGE: usize = 4096;
 
 /// One viewer.
 #[derive(Debug)]
-pub(super) struct WsFlv {
+pub(super) struct Websocket {
     decoder: Decoder,
     pending: BytesMut,
 }
 
-impl Default for WsFlv {
+impl Default for Websocket {
     fn default() -> Self {
         Self { decoder: Decoder::new(MAX_MESSAGE), pending: BytesMut::new() }
     }
 }
 
-impl Framing for WsFlv {
-    const NAME: &'static str = "websocket-flv";
+impl Framing for Websocket {
+    const NAME: &'static str = "websocket";
     const TAIL: &'static [u8] = b"";
 
     fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
@@ -70,7 +70,7 @@ mod tests {
     fn pings_are_answered_at_any_split() {
         let bytes = [client(1, b"hello"), client(9, b"are you there")].concat();
         for cut in 0..=bytes.len() {
-            let (mut viewer, mut reply) = (WsFlv::default(), Vec::new());
+            let (mut viewer, mut reply) = (Websocket::default(), Vec::new());
             for part in [&bytes[..cut], &bytes[cut..]] {
                 viewer.received(part, &mut reply).expect("valid frames");
             }
@@ -80,14 +80,14 @@ mod tests {
 
     #[test]
     fn close_and_nonsense_end_it() {
-        assert!(WsFlv::default().received(&client(8, &[3, 0xe8]), &mut Vec::new()).is_err());
+        assert!(Websocket::default().received(&client(8, &[3, 0xe8]), &mut Vec::new()).is_err());
         // An unmasked frame of a client is an error (RFC 6455, section 5.1).
-        assert!(WsFlv::default().received(&[0x81, 1, b'x'], &mut Vec::new()).is_err());
+        assert!(Websocket::default().received(&[0x81, 1, b'x'], &mut Vec::new()).is_err());
     }
 
     #[test]
     fn a_frame_that_is_too_long_is_refused_at_its_head() {
         let head = [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
-        assert!(WsFlv::default().received(&head, &mut Vec::new()).is_err());
+        assert!(Websocket::default().received(&head, &mut Vec::new()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! http-flv: the FLV as the body of an answer, in HTTP/1.1 chunks (RFC 9112, section 7.1) so that its end can be told from a
+//! http-flv and http-ts: the media as the body of an answer, in HTTP/1.1 chunks (RFC 9112, section 7.1) so that its end can be told from a
 //! broken connection, or plain for HTTP/1.0.
 
 use std::io::Write;
@@ -15,7 +15,7 @@ pub(super) struct Chunked;
 pub(super) struct Plain;
 
 impl Framing for Chunked {
-    const NAME: &'static str = "http-flv";
+    const NAME: &'static str = "http";
     const TAIL: &'static [u8] = b"\r\n";
 
     fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
@@ -26,7 +26,7 @@ impl Framing for Chunked {
     }
 
     fn received(&mut self, _: &[u8], _: &mut Vec<Bytes>) -> Result<(), String> {
-        // A viewer of http-flv has nothing to say; a pipelined request is never answered, the connection ends with the stream.
+        // Such a viewer has nothing to say; a pipelined request is never answered, the connection ends with the stream.
         Ok(())
     }
 
@@ -36,7 +36,7 @@ impl Framing for Chunked {
 }
 
 impl Framing for Plain {
-    const NAME: &'static str = "http-flv";
+    const NAME: &'static str = "http";
     const TAIL: &'static [u8] = b"";
 
     fn head(&self, _: usize, _: &mut [u8; MAX_HEAD]) -> usize {

@@ -1,0 +1,158 @@
+//! The outputs that viewers of a live source can take, and what each can carry. Each is written by a [`Mux`], once for all its
+//! viewers.
+
+use std::fmt::Debug;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::frame::{Codec, Frame, Kind, Parameters, Track};
+use crate::{flv, ts};
+
+/// What a viewer takes. Viewers with the same value share one muxer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Output {
+    /// FLV, with these options.
+    Flv(flv::Options),
+    /// MPEG-TS.
+    Ts,
+}
+
+impl Output {
+    /// As it is called in REST, in logs and behind the dot of a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flv(_) => "flv",
+            Self::Ts => "ts",
+        }
+    }
+
+    /// The same answer for every choice that makes no difference for these tracks, so that viewers share one muxer.
+    pub fn normalized(self, tracks: &[Track]) -> Self {
+        match self {
+            Self::Flv(options) => Self::Flv(options.normalized(tracks)),
+            Self::Ts => Self::Ts,
+        }
+    }
+
+    /// Why a track is not in it.
+    pub fn refusal(self, track: &Track) -> Option<String> {
+        match self {
+            Self::Flv(options) => flv::mux::refusal(track, options),
+            Self::Ts => ts::refusal(track),
+        }
+    }
+
+    /// Writes these tracks.
+    pub fn muxer(self, tracks: &[Track]) -> Box<dyn Mux> {
+        match self {
+            Self::Flv(options) => Box::new(flv::Muxer::of(tracks, options)),
+            Self::Ts => Box::new(ts::Muxer::new(tracks)),
+        }
+    }
+
+    /// What becomes of each track.
+    pub fn plan(self, tracks: &[Track]) -> Plan {
+        let mut plan = Plan { name: self.name(), carried: Vec::new(), left_out: Vec::new() };
+        let mut taken = Vec::new();
+        for track in tracks {
+            let name = track.codec_name();
+            let reason = match self.refusal(track) {
+                Some(reason) => Some(reason),
+                None if taken.contains(&track.kind) => {
+                    Some(format!("it is not the first {} that {} can carry", kind(track.kind), self.name()))
+                }
+                None => {
+                    taken.push(track.kind);
+                    None
+                }
+            };
+            match reason {
+                Some(reason) => plan.left_out.push(LeftOut { track: name, reason }),
+                None => plan.carried.push(name),
+            }
+        }
+        plan
+    }
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Video => "video track",
+        Kind::Audio => "audio track",
+        Kind::Other => "track of data",
+    }
+}
+
+/// What each output makes of these tracks, FLV as it is sent where nothing else is asked for.
+pub fn plans(tracks: &[Track]) -> Vec<Plan> {
+    [Output::Flv(flv::Options::default()), Output::Ts].into_iter().map(|output| output.plan(tracks)).collect()
+}
+
+/// What one output makes of a source's tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The output's, see [`Output::name`].
+    pub name: &'static str,
+    /// Codecs of the tracks that are in it.
+    pub carried: Vec<String>,
+    /// The others.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A track that is not in an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its codec.
+    pub track: String,
+    /// In words.
+    pub reason: String,
+}
+
+impl Plan {
+    /// Why there is no such output at all, if there is none.
+    pub fn refusal(&self) -> Option<String> {
+        let reasons = self.left_out.iter().map(|left| left.reason.as_str()).collect::<Vec<_>>();
+        (self.carried.is_empty() && !reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
+/// Writes one source's frames in one format, for any number of viewers that begin at any key frame.
+pub trait Mux: Debug {
+    /// A new publisher's tracks.
+    fn retune(&mut self, tracks: &[Track]);
+    /// Notes new parameter sets. Returns whether [`Mux::headers`] must go out before the next key frame.
+    fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool;
+    /// No video comes: its sound is written alone until [`Mux::take_video_back`]. False: nothing changes, or the format cannot.
+    fn leave_out_video(&mut self) -> bool {
+        false
+    }
+    /// Ends that if `frame`, which is written next, is one that the video can begin with. Returns whether [`Mux::headers`]
+    /// must go out before it.
+    fn take_video_back(&mut self, _frame: &Frame) -> bool {
+        false
+    }
+    /// Whether frames of that track are written.
+    fn carries(&self, track: usize) -> bool;
+    /// Whether key frames of that track are where a viewer can begin: the video's, or the audio's if there is no video.
+    fn leads(&self, track: usize) -> bool;
+    /// Whether what leads has its parameter sets.
+    fn ready(&self) -> bool;
+    /// What a viewer gets first, right before `frame`, which is written next. May be empty.
+    fn head(&self, frame: &Frame) -> Bytes;
+    /// What tells a viewer of changed parameter sets, right before `frame`. Empty where the frames do so themselves.
+    fn headers(&self, frame: &Frame) -> Bytes;
+    /// What a viewer gets that has missed something and goes on with `frame`, which is written next. May be empty.
+    fn resumption(&self, frame: &Frame) -> Bytes;
+    /// Bytes of a frame when it is written, at most.
+    fn size(&self, frame: &Frame) -> usize;
+    /// Appends a frame. False: nothing is written, its track is not carried or not ready.
+    fn write(&mut self, frame: &Frame, out: &mut BytesMut) -> bool;
+}
+
+/// Whether a decoder knows what it must before the track's first frame.
+pub(crate) fn has_parameters(track: &Track) -> bool {
+    match track.codec {
+        Codec::H264 | Codec::H265 | Codec::Aac => track.parameters.is_some(),
+        _ => true,
+    }
+}

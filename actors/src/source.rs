@@ -2,6 +2,7 @@
 //! uses gets every frame.
 
 mod absence;
+mod frames;
 mod gop;
 mod rate;
 pub(crate) mod relay;
@@ -29,6 +30,7 @@ use crate::meter::Active;
 use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
 use absence::Absence;
+use frames::FrameLane;
 use gop::Gop;
 use relay::{Relay, RtpGop, RtpUnit};
 use track::SourceTrack;
@@ -49,6 +51,7 @@ pub struct Source {
     gop: Gop,
     absence: Absence,
     lanes: BTreeMap<Output, Lane>,
+    frame_lane: FrameLane,
     /// One a track, for as long as publishers bring the same kinds of tracks.
     relays: Vec<Relay>,
     rtp_gop: RtpGop,
@@ -85,6 +88,7 @@ impl Source {
         let max_gop_bytes = hub.settings.max_gop_bytes;
         let gop = Gop::new(max_gop_bytes, hub.settings.max_gop_frames);
         let counted = hub.stats.sources.enter();
+        let frame_lane = FrameLane::new(Arc::clone(&hub.stats));
         Self {
             hub,
             info,
@@ -94,6 +98,7 @@ impl Source {
             gop,
             absence: Absence::new(None),
             lanes: BTreeMap::new(),
+            frame_lane,
             relays: Vec::new(),
             rtp_gop: RtpGop::new(max_gop_bytes),
             rtp_lane: None,
@@ -108,7 +113,7 @@ impl Source {
     }
 
     fn has_viewers(&self) -> bool {
-        !self.lanes.is_empty() || self.rtp_lane.is_some()
+        !self.lanes.is_empty() || !self.frame_lane.is_unused() || self.rtp_lane.is_some()
     }
 
     fn plain_tracks(&self) -> Vec<Track> {
@@ -130,6 +135,7 @@ impl Source {
             lane.end(reason);
         }
         self.lanes.clear();
+        self.frame_lane.end(reason);
         if let Some(mut lane) = self.rtp_lane.take() {
             lane.end(reason, &self.relays);
         }
@@ -185,6 +191,7 @@ impl Source {
                 lane.set_parameters(track, &parameters);
             }
             let tracks: Vec<_> = self.tracks.iter().map(|track| &track.track).collect();
+            self.frame_lane.set_parameters(tracks.iter().copied());
             track::describe(&self.info, &tracks);
             self.answer_describing(false);
         }
@@ -198,6 +205,7 @@ impl Source {
         for lane in self.lanes.values_mut() {
             lane.frame(&frame);
         }
+        self.frame_lane.frame(&frame, self.tracks.iter().map(|track| &track.track));
         self.gop.push(frame);
     }
 
@@ -290,6 +298,7 @@ impl Handler<Publish> for Source {
         for lane in self.lanes.values_mut() {
             lane.retune(&plain);
         }
+        self.frame_lane.retune(&plain, leads);
         track::describe(&self.info, &plain.iter().collect::<Vec<_>>());
         self.info.describe(|description| description.addr.clone_from(&addr));
         self.info.set_publisher(Some(id));
@@ -376,6 +385,7 @@ impl Handler<Unsubscribe> for Source {
             lane.unsubscribe(gone.id);
             !lane.is_unused()
         });
+        self.frame_lane.unsubscribe(gone.id);
         if let Some(lane) = &mut self.rtp_lane {
             lane.unsubscribe(gone.id);
         }

@@ -181,13 +181,12 @@ impl Mux for Muxer {
     /// They go out with each key frame anyway.
     fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool {
         let outputs = [&mut self.video, &mut self.audio, &mut self.absent];
-        if let Some(output) = outputs.into_iter().flatten().find(|output| output.index == track) {
-            let before = output.ready();
-            output.track.parameters = Some(parameters.clone());
-            output.adts = adts(Some(parameters));
-            if before != output.ready() {
-                self.change();
-            }
+        let Some(output) = outputs.into_iter().flatten().find(|output| output.index == track) else { return false };
+        let before = output.ready();
+        output.track.parameters = Some(parameters.clone());
+        output.adts = adts(Some(parameters));
+        if before != output.ready() {
+            self.change();
         }
         false
     }

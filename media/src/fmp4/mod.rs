@@ -148,3 +148,6 @@ impl Muxer {
         fragment::write(&self.outputs, sequence, samples)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,28 +78,42 @@ fn ffmpeg_plays_every_codec() {
     drop(pushes);
 }
 
+/// GStreamer 1.22 loses its place in a playlist of a single segment of less than a second, as the first of all is: somebody
+/// watches before it comes.
 #[test]
 fn gstreamer_plays() {
     let hub = Hub::start(&[], &[]);
     let _push = media(Some(H264), Some(AAC)).push(&hub, CAM);
     hub.wait_live(CAM);
+    wait_segments(&Session::begin(&hub, CAM), 4);
     let mut command = Command::new("gst-launch-1.0");
     let pipeline = format!(
         "-v uridecodebin3 name=source uri={} \
-         source. ! queue ! video/x-raw,width=320,height=180 ! identity eos-after={} ! fakesink sync=false \
-         source. ! queue ! audio/x-raw ! identity eos-after={} ! fakesink sync=false",
+         source. ! video/x-raw,width=320,height=180 ! queue ! fakesink name=pictures silent=false \
+         source. ! audio/x-raw ! queue ! fakesink name=sounds silent=false",
         hub.url("http", &format!("/streams{CAM}.m3u8")),
-        LENGTH * 25,
-        LENGTH * 40,
     );
     command.env("LC_ALL", "C").args(pipeline.split_whitespace());
     let mut player = Process::start(command);
-    let (status, _) = player.wait(DEADLINE);
+    let times = |sink: &str, lines: &[String]| {
+        let buffers = lines.iter().filter(|line| line.contains(&format!("({sink}:sink) (")));
+        let time =
+            |line: &String| line.split("pts: ").nth(1)?.split(',').next()?.rsplit(':').next()?.parse::<f64>().ok();
+        buffers.filter_map(time).collect::<Vec<_>>()
+    };
+    let enough = wait_until(DEADLINE, || {
+        let lines = player.lines();
+        times("pictures", &lines).len() >= 25 * LENGTH as usize && times("sounds", &lines).len() >= 40 * LENGTH as usize
+            || !player.is_running()
+    });
     let lines = player.lines();
     let complaints: Vec<_> =
         lines.iter().filter(|line| line.starts_with("ERROR") || line.starts_with("WARNING")).collect();
-    assert!(status.success() && complaints.is_empty(), "{status} {complaints:#?}");
-    assert!(lines.iter().any(|line| line.contains("GstHLSDemux2")), "it took another element for HLS: {lines:#?}");
+    assert!(enough && player.is_running() && complaints.is_empty(), "{complaints:#?} of {lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("GstHLSDemux2")), "it took another element for HLS");
+    // Seconds of a minute: they begin again at 0.
+    let steps: Vec<_> = times("pictures", &lines).windows(2).map(|pair| (pair[1] - pair[0] + 60.0) % 60.0).collect();
+    assert!(steps.iter().all(|step| *step > 0.0 && *step < 0.1), "{steps:?}");
 }
 
 /// Waits until playlists list so many segments.

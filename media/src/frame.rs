@@ -118,6 +118,14 @@ pub struct Track {
 }
 
 impl Track {
+    /// As [`Track::name`], or the payload type if nothing else is known: for words to people.
+    pub fn codec_name(&self) -> String {
+        match self.name() {
+            "" => format!("payload type {} without a=rtpmap", self.payload_type),
+            name => name.to_owned(),
+        }
+    }
+
     /// The codec's name, or what the publisher calls it.
     pub fn name(&self) -> &str {
         if self.codec == Codec::Other { &self.encoding } else { self.codec.name() }

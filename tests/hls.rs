@@ -85,7 +85,7 @@ fn gstreamer_plays() {
     let hub = Hub::start(&[], &[]);
     let _push = media(Some(H264), Some(AAC)).push(&hub, CAM);
     hub.wait_live(CAM);
-    wait_segments(&Session::begin(&hub, CAM), 4);
+    wait_segments(&Session::begin(&hub, CAM), 6);
     let mut command = Command::new("gst-launch-1.0");
     let pipeline = format!(
         "-v uridecodebin3 name=source uri={} \

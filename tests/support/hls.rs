@@ -75,7 +75,7 @@ pub fn parse(text: &str) -> MediaPlaylist {
         text.rfind("#EXT-X-PROGRAM-DATE-TIME").filter(|at| !text[*at..].contains("#EXTINF")).unwrap_or(text.len());
     let end =
         text[..end].rfind("\n#EXTINF").and_then(|at| Some(at + 1 + text[at + 1..].match_indices('\n').nth(1)?.0 + 1));
-    m3u8_rs::parse_media_playlist(text[..end.unwrap_or(text.len())].as_bytes()).expect("a media playlist").1
+    m3u8_rs::parse_media_playlist(&text.as_bytes()[..end.unwrap_or(text.len())]).expect("a media playlist").1
 }
 
 /// Values of an attribute of all lines with that tag.

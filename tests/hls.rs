@@ -113,7 +113,10 @@ fn gstreamer_plays() {
     assert!(lines.iter().any(|line| line.contains("GstHLSDemux2")), "it took another element for HLS");
     // Seconds of a minute: they begin again at 0.
     let steps: Vec<_> = times("pictures", &lines).windows(2).map(|pair| (pair[1] - pair[0] + 60.0) % 60.0).collect();
-    assert!(steps.iter().all(|step| *step > 0.0 && *step < 0.1), "{steps:?}");
+    // It prints each sink's newest message: now and then one is printed twice, and another not at all.
+    assert!(steps.iter().all(|step| *step >= 0.0 && *step < 0.5), "{steps:?}");
+    let span: f64 = steps.iter().sum();
+    assert!((span / FRAME / steps.len() as f64 - 1.0).abs() < 0.1, "{} steps in {span} s", steps.len());
 }
 
 /// Waits until playlists list so many segments.

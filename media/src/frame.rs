@@ -208,6 +208,13 @@ impl Units {
         }
     }
 
+    /// Adds all units of others.
+    pub fn append(&mut self, mut others: Self) {
+        self.pieces.append(&mut others.pieces);
+        self.units.append(&mut others.units);
+        self.len += others.len;
+    }
+
     /// Takes back the unit started last, for instance when its end was lost.
     pub fn abandon_last(&mut self) {
         if let Some(unit) = self.units.pop() {

@@ -1,6 +1,7 @@
 //! The configuration: defaults, the file over them, the environment over that, the command line over all.
 //! What each key means stands in `config.toml`.
 
+mod hls;
 mod rtsp;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use ipchub_actors::{Settings, accounts};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use hls::Hls;
 pub use rtsp::Rtsp;
 
 /// Errors of the layers, with their way down.
@@ -45,6 +47,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub rtsp: Rtsp,
+    pub hls: Hls,
     pub pull: Pull,
     pub tls: Tls,
 }
@@ -117,6 +120,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             rtsp: Rtsp::default(),
+            hls: Hls::default(),
             pull: Pull::default(),
             tls: Tls::default(),
         }
@@ -211,6 +215,7 @@ impl Config {
             max_gop_frames: count("limits.gop_frames", limits.gop_frames)?,
             viewer_queue: count("limits.viewer_queue", limits.viewer_queue)?,
             multicast: self.rtsp.multicast()?,
+            hls: self.hls.settings()?,
             viewer_unsent: count("limits.viewer_unsent_bytes", limits.viewer_unsent_bytes as usize)? as u32,
         })
     }

@@ -33,7 +33,7 @@ const CAM: &str = "/live/cam";
 const SERVER: &str = "{vendor,name,version,os,arch,start_on,duration}";
 const RUNTIME: &str = "on,proc{cpu,priv,virt,uptime},streams{sources,consumers},\
                        rtsp{total,active},flv{total,active},wsp{total,active},\
-                       ts{total,active}";
+                       ts{total,active},hls{total,active}";
 const VIDEO: &str = "video{codec,width,height,fixedframerate,framerate,datarate,clockrate}";
 const AUDIO: &str = "audio{codec,samplerate,samplesize,channels,datarate}";
 /// Both carry all.

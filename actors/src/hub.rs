@@ -49,6 +49,8 @@ pub struct Settings {
     pub viewer_queue: usize,
     /// Groups and ports for multicast; `None`: it is off.
     pub multicast: Option<Range>,
+    /// HLS.
+    pub hls: crate::hls::Settings,
     /// Unsent bytes in the kernel for one viewer at most (`TCP_NOTSENT_LOWAT`).
     pub viewer_unsent: u32,
 }
@@ -71,6 +73,7 @@ impl Default for Settings {
             max_gop_frames: 3_000,
             viewer_queue: 128,
             multicast: None,
+            hls: crate::hls::Settings::default(),
             viewer_unsent: 256 << 10,
         }
     }

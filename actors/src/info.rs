@@ -10,6 +10,7 @@ use ipchub_media::Track;
 use ipchub_media::rtp::receiver::Receiver;
 
 use crate::connection::Link;
+use crate::hls::Handle;
 use crate::hub::Started;
 use crate::meter::Stats;
 use crate::rtsp::udp::Sent;
@@ -21,6 +22,7 @@ pub enum PacketType {
     Rtp = 0,
     Flv = 1,
     Ts = 2,
+    Hls = 3,
 }
 
 impl PacketType {
@@ -30,6 +32,7 @@ impl PacketType {
             Self::Rtp => "RTP",
             Self::Flv => "FLV",
             Self::Ts => "TS",
+            Self::Hls => "HLS",
         }
     }
 }
@@ -201,6 +204,9 @@ pub struct SourceInfo {
     reception: Mutex<Option<Reception>>,
     multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
+    hls: Mutex<Option<Arc<Handle>>>,
+    /// Discontinuities of all its HLS so far.
+    pub(crate) hls_discontinuities: AtomicU64,
 }
 
 /// The values stay whole even if a holder panicked: every write below is a single assignment.
@@ -220,6 +226,8 @@ impl SourceInfo {
             reception: Mutex::default(),
             multicast: Mutex::default(),
             consumers: Mutex::default(),
+            hls: Mutex::default(),
+            hls_discontinuities: AtomicU64::new(0),
         }
     }
 
@@ -250,6 +258,22 @@ impl SourceInfo {
     pub(crate) fn end_multicast(&self, group: &Arc<GroupInfo>) {
         // The next one may have begun already.
         lock(&self.multicast).take_if(|current| Arc::ptr_eq(current, group));
+    }
+
+    /// Its HLS, if somebody watches by it.
+    pub fn live_hls(&self) -> Option<Arc<Handle>> {
+        lock(&self.hls).clone().filter(|handle| handle.is_alive())
+    }
+
+    /// Its HLS, begun if nobody watches by it yet.
+    pub(crate) fn hls(&self, begin: impl FnOnce() -> Arc<Handle>) -> Arc<Handle> {
+        let mut hls = lock(&self.hls);
+        let live = hls.take().filter(|handle| handle.is_alive()).unwrap_or_else(begin);
+        Arc::clone(hls.insert(live))
+    }
+
+    pub(crate) fn end_hls(&self, handle: &Arc<Handle>) {
+        lock(&self.hls).take_if(|current| Arc::ptr_eq(current, handle));
     }
 
     /// Told by a publisher; of another than the current it is passed over.

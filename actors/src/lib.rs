@@ -8,6 +8,7 @@
 //! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, [`rtp_lane::RtpChunk`] when it plays, stop |
 //! | [`wsp::data::DataConnection`] | WSP data connection | its socket, what is not yet written | [`rtp_lane::RtpChunk`], start and stop from its control connection, end |
 //! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
+//! | [`hls::HlsMuxer`] | source that is watched by HLS | its segments | [`messages::FrameItem`], end |
 //! | [`accounts::Accounts`] | process | the users, ended tokens | logins, changes of users |
 //! | [`route_table::RouteTable`] | process | the routes, which of them are pulled | [`messages::Open`], listing, shutdown |
 //! | [`pull::PullRoute`] | pulled path | the connection to its camera, back-off, idle timer | its camera, who waits for it, stop |
@@ -19,6 +20,7 @@ pub mod accounts;
 pub mod clip;
 pub mod connection;
 pub mod demo;
+pub mod hls;
 pub mod hub;
 pub mod info;
 pub mod lane;

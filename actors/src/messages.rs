@@ -8,7 +8,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use ipchub_media::rtp::receiver::Received;
 use ipchub_media::rtp::rtcp::SenderReport;
-use ipchub_media::{Output, Track};
+use ipchub_media::{Frame, Output, Track};
 
 use crate::accounts::tokens::Pair;
 use crate::accounts::{Refusal, UserChangeError};
@@ -384,6 +384,43 @@ pub enum SubscribeError {
 pub struct Opening {
     /// Shared with every other viewer but for the first.
     pub parts: Vec<Bytes>,
+}
+
+/// To a source: somebody wants its frames, to make an output of them. Answered by those since the last key frame; what
+/// follows comes by `try_send`.
+#[derive(Debug)]
+pub struct SubscribeFrames {
+    /// A consumer's number.
+    pub id: u32,
+    /// Where frames go.
+    pub items: Recipient<FrameItem>,
+    /// Where the end goes.
+    pub end: Recipient<EndViewing>,
+}
+
+impl Message for SubscribeFrames {
+    type Result = FramesOpening;
+}
+
+/// What a consumer of frames starts with.
+#[derive(Debug, Default, MessageResponse)]
+pub struct FramesOpening {
+    /// The source's tracks.
+    pub tracks: Vec<Track>,
+    /// Since the last key frame; none if none is cached.
+    pub frames: Vec<Frame>,
+}
+
+/// To a consumer of frames.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum FrameItem {
+    /// What comes does not follow what was: another publisher's, or after a gap.
+    Retune(Vec<Track>),
+    /// Parameter sets changed, for what comes next.
+    Parameters(Vec<Track>),
+    /// The next frame.
+    Frame(Frame),
 }
 
 /// To a source: a viewer is gone.

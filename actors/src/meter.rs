@@ -158,6 +158,8 @@ pub struct Protocols {
     pub rtsp: Arc<Traffic>,
     /// FLV viewers, from their first byte of FLV on.
     pub flv: Arc<Traffic>,
+    /// Playlists and media of HLS. Their connections are of HTTP too.
+    pub hls: Arc<Traffic>,
     /// MPEG-TS viewers, from their first byte of it on.
     pub ts: Arc<Traffic>,
     /// WSP connections.
@@ -178,6 +180,8 @@ pub struct Stats {
     pub rtsp: Arc<Counter>,
     /// FLV viewers, over websocket and HTTP.
     pub flv: Arc<Counter>,
+    /// Players of HLS.
+    pub hls: Arc<Counter>,
     /// MPEG-TS viewers, over websocket and HTTP.
     pub ts: Arc<Counter>,
     /// WSP sessions: a control connection and what joined it.

@@ -1,6 +1,7 @@
 //! One live path: what its publisher sends becomes frames on one timeline, the last GOP is kept, and each lane that somebody
 //! uses gets every frame.
 
+mod frames;
 mod gop;
 mod rate;
 pub(crate) mod relay;
@@ -27,6 +28,7 @@ use crate::messages::{
 use crate::meter::Active;
 use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
+use frames::FrameLane;
 use gop::Gop;
 use relay::{Relay, RtpGop, RtpUnit};
 use track::SourceTrack;
@@ -46,6 +48,7 @@ pub struct Source {
     timeline: Timeline,
     gop: Gop,
     lanes: BTreeMap<Output, Lane>,
+    frame_lane: FrameLane,
     /// One a track, for as long as publishers bring the same kinds of tracks.
     relays: Vec<Relay>,
     rtp_gop: RtpGop,
@@ -82,6 +85,7 @@ impl Source {
         let max_gop_bytes = hub.settings.max_gop_bytes;
         let gop = Gop::new(max_gop_bytes, hub.settings.max_gop_frames);
         let counted = hub.stats.sources.enter();
+        let frame_lane = FrameLane::new(Arc::clone(&hub.stats));
         Self {
             hub,
             info,
@@ -90,6 +94,7 @@ impl Source {
             timeline: Timeline::new(),
             gop,
             lanes: BTreeMap::new(),
+            frame_lane,
             relays: Vec::new(),
             rtp_gop: RtpGop::new(max_gop_bytes),
             rtp_lane: None,
@@ -104,7 +109,7 @@ impl Source {
     }
 
     fn has_viewers(&self) -> bool {
-        !self.lanes.is_empty() || self.rtp_lane.is_some()
+        !self.lanes.is_empty() || !self.frame_lane.is_unused() || self.rtp_lane.is_some()
     }
 
     fn plain_tracks(&self) -> Vec<Track> {
@@ -126,6 +131,7 @@ impl Source {
             lane.end(reason);
         }
         self.lanes.clear();
+        self.frame_lane.end(reason);
         if let Some(mut lane) = self.rtp_lane.take() {
             lane.end(reason, &self.relays);
         }
@@ -181,6 +187,7 @@ impl Source {
                 lane.set_parameters(track, &parameters);
             }
             let tracks: Vec<_> = self.tracks.iter().map(|track| &track.track).collect();
+            self.frame_lane.set_parameters(tracks.iter().copied());
             track::describe(&self.info, &tracks);
             self.answer_describing(false);
         }
@@ -191,6 +198,7 @@ impl Source {
         for lane in self.lanes.values_mut() {
             lane.frame(&frame);
         }
+        self.frame_lane.frame(&frame, self.tracks.iter().map(|track| &track.track));
         self.gop.push(frame);
     }
 
@@ -271,6 +279,7 @@ impl Handler<Publish> for Source {
         for lane in self.lanes.values_mut() {
             lane.retune(&plain);
         }
+        self.frame_lane.retune(&plain, leads);
         track::describe(&self.info, &plain.iter().collect::<Vec<_>>());
         self.info.describe(|description| description.addr.clone_from(&addr));
         self.info.set_publisher(Some(id));
@@ -357,6 +366,7 @@ impl Handler<Unsubscribe> for Source {
             lane.unsubscribe(gone.id);
             !lane.is_unused()
         });
+        self.frame_lane.unsubscribe(gone.id);
         if let Some(lane) = &mut self.rtp_lane {
             lane.unsubscribe(gone.id);
         }

@@ -13,7 +13,9 @@
 pub mod clip;
 pub mod codec;
 pub mod flv;
+pub mod fmp4;
 pub mod frame;
+pub mod hls;
 pub mod mp4;
 pub mod output;
 pub mod path;

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use bytes::{Bytes, BytesMut};
 
 use crate::frame::{Codec, Frame, Kind, Parameters, Track};
-use crate::{flv, ts};
+use crate::{flv, fmp4, ts};
 
 /// What a viewer takes. Viewers with the same value share one muxer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,14 +52,22 @@ impl Output {
 
     /// What becomes of each track.
     pub fn plan(self, tracks: &[Track]) -> Plan {
-        let mut plan = Plan { name: self.name(), carried: Vec::new(), left_out: Vec::new() };
+        Plan::new(self.name(), tracks, |track| self.refusal(track))
+    }
+}
+
+impl Plan {
+    /// What becomes of each track in an output of that name.
+    fn new(name: &'static str, tracks: &[Track], refusal: impl Fn(&Track) -> Option<String>) -> Self {
+        let output = name;
+        let mut plan = Self { name, carried: Vec::new(), left_out: Vec::new() };
         let mut taken = Vec::new();
         for track in tracks {
             let name = track.name().to_owned();
-            let reason = match self.refusal(track) {
+            let reason = match refusal(track) {
                 Some(reason) => Some(reason),
                 None if taken.contains(&track.kind) => {
-                    Some(format!("it is not the first {} that {} can carry", kind(track.kind), self.name()))
+                    Some(format!("it is not the first {} that {output} can carry", kind(track.kind)))
                 }
                 None => {
                     taken.push(track.kind);
@@ -85,7 +93,13 @@ fn kind(kind: Kind) -> &'static str {
 
 /// What each output makes of these tracks, FLV as it is sent where nothing else is asked for.
 pub fn plans(tracks: &[Track]) -> Vec<Plan> {
-    [Output::Flv(flv::Options::default()), Output::Ts].into_iter().map(|output| output.plan(tracks)).collect()
+    let lanes = [Output::Flv(flv::Options::default()), Output::Ts].map(|output| output.plan(tracks));
+    lanes.into_iter().chain([hls_plan(tracks)]).collect()
+}
+
+/// What HLS makes of these tracks.
+pub fn hls_plan(tracks: &[Track]) -> Plan {
+    Plan::new("hls", tracks, fmp4::refusal)
 }
 
 /// What one output makes of a source's tracks.

@@ -4,6 +4,7 @@ use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE}
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, Route, web};
 use ipchub_actors::accounts::{Refusal, UserChangeError};
+use ipchub_actors::hls::HlsError;
 use ipchub_actors::messages::OpenError;
 use ipchub_actors::store::StoreError;
 use serde::Serialize;
@@ -24,6 +25,8 @@ pub enum ApiError {
     Forbidden(String),
     /// Nothing of that name.
     NotFound(String),
+    /// It was there, and will not be again.
+    Gone(String),
     /// The body did not come in time.
     Slow,
     /// It would break something else.
@@ -54,6 +57,7 @@ impl std::fmt::Display for ApiError {
             | Self::Unauthorized(what)
             | Self::Forbidden(what)
             | Self::NotFound(what)
+            | Self::Gone(what)
             | Self::Conflict(what)
             | Self::MediaType(what)
             | Self::TooMany(what, _)
@@ -92,6 +96,7 @@ impl ResponseError for ApiError {
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Gone(_) => StatusCode::GONE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
@@ -124,6 +129,19 @@ impl From<OpenError> for ApiError {
             OpenError::Failed(_) => Self::Upstream(text),
             OpenError::TimedOut(_) => Self::UpstreamTimeout(text),
             OpenError::Full(_) | OpenError::Closing | OpenError::Again => Self::Unavailable(text),
+        }
+    }
+}
+
+impl From<HlsError> for ApiError {
+    fn from(error: HlsError) -> Self {
+        let text = error.to_string();
+        match error {
+            HlsError::Ended | HlsError::Missing => Self::NotFound(text),
+            HlsError::Kicked => Self::Gone(text),
+            HlsError::Waiting => Self::TooMany(text, 1),
+            HlsError::TooFar { .. } => Self::Parameter("_HLS_msn", text),
+            HlsError::Full | HlsError::TimedOut(..) => Self::Unavailable(text),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 pub mod connection;
 pub mod error;
+mod hls;
 mod http2;
 pub mod live;
 pub mod page;

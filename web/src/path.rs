@@ -1,5 +1,6 @@
 //! What a URL below `/streams/` asks for.
 
+use ipchub_media::hls::{self, Piece};
 use ipchub_media::path::with_case;
 use ipchub_media::rtsp::session::{MAX_PATH, StreamName};
 
@@ -14,6 +15,22 @@ pub enum Asked {
         original: String,
         /// Which output.
         format: Format,
+    },
+    /// `<path>.m3u8`: the playlists of HLS.
+    Hls {
+        /// Canonical path of the stream.
+        path: String,
+        /// The same in the case that was asked for.
+        original: String,
+    },
+    /// `<path>/<piece>`: what a playlist of HLS lists.
+    HlsPiece {
+        /// Canonical path of the stream.
+        path: String,
+        /// Which.
+        piece: Piece,
+        /// Its container.
+        format: hls::Format,
     },
     /// `crossdomain.xml` in any folder, for Flash players.
     CrossDomain,
@@ -68,12 +85,21 @@ pub fn asked(rest: &str) -> Asked {
     if path.ends_with("/crossdomain.xml") {
         return Asked::CrossDomain;
     }
-    let found = Format::ALL.into_iter().find_map(|format| Some((path.strip_suffix(format.extension())?, format)));
-    match found {
-        Some((stem, format)) if stem.len() > 1 && !stem.ends_with('/') => {
-            // The format is ASCII, so it is as long in any case.
-            let original = original[..original.len() - format.extension().len()].to_owned();
-            Asked::Live { path: stem.to_owned(), original, format }
+    // A format is ASCII, so it is as long in any case.
+    let stream = |extension: &str| {
+        let stem = path.strip_suffix(extension).filter(|stem| stem.len() > 1 && !stem.ends_with('/'))?;
+        Some((stem.to_owned(), original[..original.len() - extension.len()].to_owned()))
+    };
+    let live = Format::ALL.into_iter().find_map(|format| Some((stream(format.extension())?, format)));
+    if let Some(((path, original), format)) = live {
+        return Asked::Live { path, original, format };
+    }
+    if let Some((path, original)) = stream(".m3u8") {
+        return Asked::Hls { path, original };
+    }
+    match path.rsplit_once('/').map(|(stream, name)| (stream, Piece::parse(name))) {
+        Some((stream, Some((piece, format)))) if stream.len() > 1 => {
+            Asked::HlsPiece { path: stream.to_owned(), piece, format }
         }
         _ => Asked::Unknown,
     }
@@ -108,6 +134,7 @@ mod tests {
     fn urls() {
         let live = |path: &str, format| Asked::Live { path: path.to_lowercase(), original: path.into(), format };
         let (flv, ts) = (|path: &str| live(path, Format::Flv), |path: &str| live(path, Format::Ts));
+        let piece = |path: &str, piece| Asked::HlsPiece { path: path.into(), piece, format: hls::Format::Fmp4 };
         for (rest, expected) in [
             ("/room/door.flv", flv("/room/door")),
             ("/Room/DOOR.FLV", flv("/Room/DOOR")),
@@ -123,6 +150,13 @@ mod tests {
             ("/.flv", Asked::Unknown),
             ("/room/.flv", Asked::Unknown),
             ("", Asked::Unknown),
+            ("/Room/Door.M3U8", Asked::Hls { path: "/room/door".into(), original: "/Room/Door".into() }),
+            ("/.m3u8", Asked::Unknown),
+            ("/Room/Door/7.2.m4s", piece("/room/door", Piece::Part(7, 2))),
+            ("/room/door/7.m4s", piece("/room/door", Piece::Segment(7))),
+            ("/room/init3.m4s", piece("/room", Piece::Init(3))),
+            ("/7.m4s", Asked::Unknown),
+            ("/room/x.m4s", Asked::Unknown),
             ("/room/crossdomain.xml", Asked::CrossDomain),
             ("/crossdomain.xml", Asked::CrossDomain),
         ] {

@@ -49,6 +49,9 @@ export class Hub {
   /** The address of a stream's FLV: `flv('ws', '/demo/clock')`. */
   flv(scheme, path) { return this.url(scheme, `/streams${path}.flv`); }
 
+  /** The address of a stream's HLS. */
+  hls(path) { return this.url('http', `/streams${path}.m3u8`); }
+
   kill() { return this.program.kill(); }
 
   /** On the port that it had. */

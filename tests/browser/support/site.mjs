@@ -3,7 +3,9 @@
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 
-const SCRIPTS = { '/mpegts.js': 'mpegts.js/dist/mpegts.js', '/flv.js': 'flv.js/dist/flv.min.js' };
+const SCRIPTS = {
+  '/mpegts.js': 'mpegts.js/dist/mpegts.js', '/flv.js': 'flv.js/dist/flv.min.js', '/hls.js': 'hls.js/dist/hls.js',
+};
 
 const html = (body) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">${body}</html>`;
 
@@ -44,6 +46,26 @@ function flvjs(src) {
     player.play();</script>`);
 }
 
+/** `shown`: ms from the first request to the first picture. `trouble`: what hls.js says of stalls and errors that it got over. */
+function hlsjs(src) {
+  return html(`<video muted></video><script src="/hls.js"></script><script>
+    const video = document.querySelector('video');
+    globalThis.trouble = [];
+    globalThis.shown = null;
+    globalThis.hls = new Hls({ lowLatencyMode: true });
+    hls.on(Hls.Events.ERROR, (_, { fatal, details, response }) => {
+      if (fatal) console.error('hls.js', details, response?.code ?? '');
+      else trouble.push(details);
+    });
+    hls.attachMedia(video);
+    hls.on(Hls.Events.MEDIA_ATTACHED, () => {
+      const asked = performance.now();
+      video.requestVideoFrameCallback(() => { globalThis.shown = performance.now() - asked; });
+      hls.loadSource(${JSON.stringify(src)});
+    });
+    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());</script>`);
+}
+
 export class Site {
   static async start() {
     const site = new Site();
@@ -53,7 +75,7 @@ export class Site {
     return site;
   }
 
-  /** The address of a page. @param {'embedded'|'mpegts'|'flvjs'|'wall'} kind @param {import('./hub.mjs').Hub} hub @param {string} src */
+  /** The address of a page. @param {'embedded'|'mpegts'|'flvjs'|'hlsjs'|'wall'} kind @param {import('./hub.mjs').Hub} hub @param {string} src */
   page(kind, hub, src, count = 1) {
     return `${this.origin}/${kind}?${new URLSearchParams({ hub: hub.url('http', ''), src, count })}`;
   }
@@ -70,6 +92,7 @@ export class Site {
       '/embedded': () => embedded(hub, src),
       '/mpegts': () => mpegts(src),
       '/flvjs': () => flvjs(src),
+      '/hlsjs': () => hlsjs(src),
       '/wall': () => wall(src, Number(searchParams.get('count'))),
     }[pathname];
     if (!page) return response.writeHead(404).end();

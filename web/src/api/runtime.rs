@@ -36,6 +36,8 @@ struct Runtime {
     wsp: Connections,
     /// MPEG-TS viewers.
     ts: Connections,
+    /// Players of HLS.
+    hls: Connections,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     extra: Option<Extra>,
@@ -190,6 +192,8 @@ struct Protocols {
     flv: Bytes,
     wsp: Bytes,
     ts: Bytes,
+    /// Counted in `http` too.
+    hls: Bytes,
     /// REST and pages. Connections of HTTP/2 are counted whole, with the viewers on them, who are in their output's as well.
     http: Bytes,
     /// RTP and RTCP of cameras.
@@ -246,6 +250,7 @@ fn extra(figures: &messages::Runtime, stats: &Stats) -> Extra {
             flv: (&*traffic.flv).into(),
             wsp: (&*traffic.wsp).into(),
             ts: (&*traffic.ts).into(),
+            hls: (&*traffic.hls).into(),
             http: (&*traffic.http).into(),
             pulls: Bytes { r#in: traffic.pulled.get(), out: 0 },
         },
@@ -272,6 +277,7 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
         flv: (&*stats.flv).into(),
         wsp: (&*stats.wsp).into(),
         ts: (&*stats.ts).into(),
+        hls: (&*stats.hls).into(),
         extra: with_extra.then(|| extra(&figures, stats)),
     }))
 }

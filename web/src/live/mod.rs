@@ -21,6 +21,7 @@ use serde::Deserialize;
 use crate::access;
 use crate::connection::{HandOver, Slot};
 use crate::error::ApiError;
+use crate::hls;
 use crate::http2::stream::TakeStream;
 use crate::page;
 use crate::path::{Asked, Format, asked};
@@ -71,9 +72,11 @@ pub async fn live(
     }
     let (path, original_path, format) = match asked(request.uri().path().strip_prefix("/streams").unwrap_or_default()) {
         Asked::Live { path, original, format } => (path, original, format),
+        Asked::Hls { path, original } => return hls::playlist(&request, &hub, path, original).await,
+        Asked::HlsPiece { path, piece, format } => return hls::piece(&request, &hub, &path, (piece, format)).await,
         Asked::CrossDomain => return Ok(page::crossdomain().await),
         Asked::Unknown => {
-            let error = format!("{} names no output: <path>.flv and <path>.ts are some", request.path());
+            let error = format!("{} names no output: <path>.flv, <path>.ts and <path>.m3u8 are some", request.path());
             return Err(ApiError::NotFound(error));
         }
     };

@@ -220,6 +220,22 @@ impl Socket {
         }
     }
 
+    /// The same of one slice.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.link.check()?;
+        match &self.io {
+            Io::Plain(tcp) => {
+                let written = tcp.try_write(bytes)?;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.wrote(written);
+                Ok(written)
+            }
+            Io::Tls(_) => self.try_encrypt(&[IoSlice::new(bytes)]),
+        }
+    }
+
     /// Gives the kernel what TLS still holds. True if nothing is left; a plain connection never holds anything.
     pub fn try_flush(&mut self) -> io::Result<bool> {
         let Io::Tls(tls) = &mut self.io else { return Ok(true) };

@@ -4,8 +4,8 @@
 //! until the next key frame, so that it never sees a broken picture and never holds up anybody.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
@@ -15,12 +15,35 @@ use crate::info::Consumer;
 use crate::messages::{EndViewing, Opening};
 use crate::meter::Stats;
 
+/// Ways of framing that have a place in each chunk.
+pub const FRAMINGS: usize = 2;
+
 /// Muxed bytes for every viewer of a lane: one or more whole frames.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct Chunk {
-    /// The bytes, shared.
-    pub bytes: Bytes,
+pub struct Chunk(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    bytes: Bytes,
+    framed: [OnceLock<Bytes>; FRAMINGS],
+}
+
+impl Chunk {
+    fn new(bytes: Bytes) -> Self {
+        Self(Arc::new(Shared { bytes, framed: Default::default() }))
+    }
+
+    /// As they are.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
+    }
+
+    /// As they go out in one way of framing. They are framed for the first viewer that wants it so, so that each viewer's
+    /// write is one piece: for the kernel that is less work than several.
+    pub fn framed(&self, way: usize, frame: impl FnOnce(&Bytes) -> Bytes) -> &Bytes {
+        self.0.framed[way].get_or_init(|| frame(&self.0.bytes))
+    }
 }
 
 /// One output for the viewers that want it in one way.
@@ -134,7 +157,9 @@ impl Lane {
         if let Some(headers) = headers.as_ref().filter(|headers| !start && !headers.is_empty()) {
             self.gop.push(headers.clone());
         }
-        self.fan_out(&bytes, &Before { start, headers, resumption });
+        if !self.viewers.is_empty() {
+            self.fan_out(&bytes, &Before { start, headers, resumption });
+        }
         self.gop.push(bytes);
     }
 
@@ -142,19 +167,20 @@ impl Lane {
         let Before { start, headers, resumption } = before;
         let (now, head, current) = (self.headers, &self.head, &self.current_headers);
         // One chunk holds what goes before and the frame, so that none can come without the other.
-        let mut joined: [Option<Bytes>; 4] = Default::default();
+        let mut joined: [Option<Chunk>; 4] = Default::default();
+        let plain = Chunk::new(bytes.clone());
         let mut with = |slot: usize, first: &[&Bytes]| {
             if first.iter().all(|part| part.is_empty()) {
-                return bytes.clone();
+                return plain.clone();
             }
-            let join = || first.iter().chain([&bytes]).flat_map(|part| part.iter().copied()).collect();
+            let join = || Chunk::new(first.iter().chain([&bytes]).flat_map(|part| part.iter().copied()).collect());
             joined[slot].get_or_insert_with(join).clone()
         };
         let mut gone = Vec::new();
         for (id, viewer) in &mut self.viewers {
             let chunk = match viewer.state {
                 State::Current if headers.is_some() => with(0, &[current]),
-                State::Current => bytes.clone(),
+                State::Current => plain.clone(),
                 State::New if *start => with(1, &[head]),
                 State::Behind { headers: had } if *start && had != now => with(2, &[current, resumption]),
                 State::Behind { .. } if *start => with(3, &[resumption]),
@@ -164,8 +190,8 @@ impl Lane {
                     continue;
                 }
             };
-            let len = chunk.len() as u64;
-            match viewer.chunks.try_send(Chunk { bytes: chunk }) {
+            let len = chunk.bytes().len() as u64;
+            match viewer.chunks.try_send(chunk) {
                 Ok(()) => {
                     viewer.state = State::Current;
                     viewer.consumer.offered.fetch_add(len, Relaxed);

@@ -16,7 +16,7 @@ use crate::info::{Consumer, SourceInfo};
 use crate::lane::Chunk;
 use crate::pull::status::Snapshot;
 use crate::route_table::Route;
-use crate::rtp_lane::{Form, RtpChunk, RtpStart};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets, RtpStart};
 use crate::source::Source;
 use crate::store::StoreError;
 
@@ -477,7 +477,7 @@ impl Message for SubscribeRtp {
 #[derive(Debug, Default, MessageResponse)]
 pub struct RtpOpening {
     /// In order.
-    pub chunks: Vec<RtpChunk>,
+    pub chunks: Vec<RtpPackets>,
     /// Where each track begins.
     pub starts: Vec<RtpStart>,
 }

@@ -47,16 +47,38 @@ impl<F> OnWake<F> {
     }
 }
 
+/// A future of an actor for [`Together`].
+pub(crate) type Waiting<A> = Pin<Box<dyn ActorFuture<A, Output = ()>>>;
+
 /// Calls `task` again and again, as `ctx.run_interval` does.
-pub(crate) fn every<A>(
-    interval: Duration,
-    task: impl FnMut(&mut A, &mut A::Context) + 'static,
-) -> OnWake<Pin<Box<dyn ActorFuture<A, Output = ()>>>>
+pub(crate) fn every<A>(interval: Duration, task: impl FnMut(&mut A, &mut A::Context) + 'static) -> Waiting<A>
 where
     A: Actor,
     A::Context: AsyncContext<A>,
 {
-    OnWake::new(Box::pin(IntervalFunc::new(interval, task).finish()))
+    Box::pin(IntervalFunc::new(interval, task).finish())
+}
+
+/// Futures that are woken as one, so that an actor has one to ask with each message. It is ready once all are.
+pub(crate) struct Together<A: Actor>(Vec<Waiting<A>>);
+
+impl<A: Actor> Together<A> {
+    pub(crate) fn new(futures: Vec<Waiting<A>>) -> Self {
+        Self(futures)
+    }
+}
+
+impl<A: Actor> ActorFuture<A> for Together<A>
+where
+    A::Context: AsyncContext<A>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, actor: &mut A, ctx: &mut A::Context, task: &mut Task<'_>) -> Poll<()> {
+        // While the actor waits, none of them goes on; `OnWake` comes back afterwards.
+        self.0.retain_mut(|future| ctx.waiting() || future.as_mut().poll(actor, ctx, task).is_pending());
+        if self.0.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 impl<A, F> ActorFuture<A> for OnWake<F>

@@ -1,6 +1,7 @@
 //! The RTP lane of a source: each access unit's packets framed once for RTSP connections and, while such viewers are there, once
 //! more as datagrams and once as websocket messages; every viewer gets the same bytes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,13 +20,20 @@ use crate::source::relay::{Relay, RtpUnit};
 /// `$`, channel, length (RFC 2326, section 10.12).
 pub const INTERLEAVED_HEAD: usize = 4;
 
-/// RTP or RTCP packets of one track for every viewer: whole packets.
+/// What a viewer is sent.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RtpChunk {
-    /// The consumer that it is sent to, 0 in an opening. A player that pauses and plays again is another consumer: what was
-    /// on its way to the first must not reach the second, whose opening has it already.
+    /// The consumer that it is sent to. A player that pauses and plays again is another consumer: what was on its way to the
+    /// first must not reach the second, whose opening has it already.
     pub consumer: u32,
+    /// Shared by all viewers.
+    pub packets: Arc<RtpPackets>,
+}
+
+/// RTP or RTCP packets of one track for every viewer: whole packets.
+#[derive(Debug, Clone)]
+pub struct RtpPackets {
     /// Index of the track.
     pub track: usize,
     /// They are RTCP.
@@ -41,11 +49,11 @@ pub struct RtpChunk {
 /// How a viewer wants its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// [`RtpChunk::interleaved`]
+    /// [`RtpPackets::interleaved`]
     Interleaved,
-    /// [`RtpChunk::datagrams`]
+    /// [`RtpPackets::datagrams`]
     Datagrams,
-    /// [`RtpChunk::websocket`]
+    /// [`RtpPackets::websocket`]
     Websocket,
 }
 
@@ -76,7 +84,7 @@ impl From<RtpStart> for ipchub_media::rtsp::session::RtpStart {
 #[derive(Debug)]
 pub(crate) struct RtpLane {
     viewers: HashMap<u32, Viewer>,
-    gop: Vec<RtpChunk>,
+    gop: Vec<RtpPackets>,
     stats: Arc<Stats>,
 }
 
@@ -99,7 +107,7 @@ impl RtpLane {
     }
 
     /// Adds the forms that viewers want.
-    fn complete(&self, mut chunk: RtpChunk) -> RtpChunk {
+    fn complete(&self, mut chunk: RtpPackets) -> RtpPackets {
         for viewer in self.viewers.values() {
             chunk.add(viewer.form);
         }
@@ -121,13 +129,13 @@ impl RtpLane {
 
     /// Frames a unit and sends it to every viewer that is not behind. `starts`: viewers can begin with it.
     pub(crate) fn unit(&mut self, unit: &RtpUnit, starts: bool) {
-        let chunk = self.complete(frame(unit));
+        let chunk = Arc::new(self.complete(frame(unit)));
         self.send(&chunk, starts);
         if starts {
             self.gop.clear();
         }
         if starts || !self.gop.is_empty() {
-            self.gop.push(RtpChunk { datagrams: None, ..chunk });
+            self.gop.push(RtpPackets { datagrams: None, ..Arc::unwrap_or_clone(chunk) });
         }
     }
 
@@ -138,18 +146,18 @@ impl RtpLane {
 
     /// A sender report of each track.
     pub(crate) fn report(&mut self, track: usize, bytes: &Bytes) {
-        let chunk = self.complete(control(track, bytes));
+        let chunk = Arc::new(self.complete(control(track, bytes)));
         self.send(&chunk, false);
     }
 
-    fn send(&mut self, chunk: &RtpChunk, starts: bool) {
+    fn send(&mut self, chunk: &Arc<RtpPackets>, starts: bool) {
         let mut gone = Vec::new();
         for (id, viewer) in &mut self.viewers {
             if viewer.behind && !starts && !chunk.rtcp {
                 viewer.consumer.missed_chunk(&self.stats);
                 continue;
             }
-            match viewer.chunks.try_send(RtpChunk { consumer: *id, ..chunk.clone() }) {
+            match viewer.chunks.try_send(RtpChunk { consumer: *id, packets: Arc::clone(chunk) }) {
                 Ok(()) => {
                     viewer.behind &= !starts;
                     viewer.consumer.offered.fetch_add(chunk.interleaved.len() as u64, Relaxed);
@@ -210,7 +218,7 @@ impl RtpLane {
     /// Tells all viewers that the source ended, in RTCP and by message.
     pub(crate) fn end(&mut self, reason: &str, relays: &[Relay]) {
         for (track, relay) in relays.iter().enumerate() {
-            let chunk = self.complete(control(track, &rtcp::bye(relay.ssrc, reason)));
+            let chunk = Arc::new(self.complete(control(track, &rtcp::bye(relay.ssrc, reason))));
             self.send(&chunk, false);
         }
         for (_, viewer) in self.viewers.drain() {
@@ -219,9 +227,9 @@ impl RtpLane {
     }
 }
 
-impl RtpChunk {
+impl RtpPackets {
     fn new(track: usize, rtcp: bool, interleaved: BytesMut) -> Self {
-        Self { consumer: 0, track, rtcp, interleaved: interleaved.freeze(), datagrams: None, websocket: None }
+        Self { track, rtcp, interleaved: interleaved.freeze(), datagrams: None, websocket: None }
     }
 
     /// Makes a form that is not there yet.
@@ -240,15 +248,30 @@ impl RtpChunk {
     }
 
     /// The websocket messages with a client's channel number. A copy if that is another than the track's own: few ask so.
-    pub fn websocket_on_channel(&self, channel: u8) -> Bytes {
+    pub fn websocket_on_channel(&self, channel: u8) -> Cow<'_, Bytes> {
         match &self.websocket {
-            Some(messages) if self.interleaved.get(1) == Some(&channel) => messages.clone(),
-            _ => websocket_messages(&self.interleaved, channel),
+            Some(messages) if self.interleaved.get(1) == Some(&channel) => Cow::Borrowed(messages),
+            _ => Cow::Owned(websocket_messages(&self.interleaved, channel)),
         }
+    }
+
+    /// The packets for an RTSP connection with a client's channel number. A copy if that is another than the track's own: few
+    /// ask so.
+    pub fn interleaved_on_channel(&self, channel: u8) -> Cow<'_, Bytes> {
+        if self.interleaved.get(1) == Some(&channel) {
+            return Cow::Borrowed(&self.interleaved);
+        }
+        let mut out = BytesMut::with_capacity(self.interleaved.len());
+        for packet in packets(&self.interleaved) {
+            out.put_slice(&[b'$', channel]);
+            out.put_u16(packet.len() as u16);
+            out.put_slice(packet);
+        }
+        Cow::Owned(out.freeze())
     }
 }
 
-fn frame(unit: &RtpUnit) -> RtpChunk {
+fn frame(unit: &RtpUnit) -> RtpPackets {
     let room = unit.bytes + unit.packets.len() * (INTERLEAVED_HEAD + HEADER_LEN);
     let mut out = BytesMut::with_capacity(room);
     for packet in &unit.packets {
@@ -256,15 +279,15 @@ fn frame(unit: &RtpUnit) -> RtpChunk {
         out.put_u16((HEADER_LEN + packet.payload.len()) as u16);
         packet.write_to(&mut out);
     }
-    RtpChunk::new(unit.track, false, out)
+    RtpPackets::new(unit.track, false, out)
 }
 
-fn control(track: usize, bytes: &Bytes) -> RtpChunk {
+fn control(track: usize, bytes: &Bytes) -> RtpPackets {
     let mut out = BytesMut::with_capacity(INTERLEAVED_HEAD + bytes.len());
     out.put_slice(&[b'$', (track * 2 + 1) as u8]);
     out.put_u16(bytes.len() as u16);
     out.put_slice(bytes);
-    RtpChunk::new(track, true, out)
+    RtpPackets::new(track, true, out)
 }
 
 /// The packets of an interleaved chunk.
@@ -298,20 +321,6 @@ fn websocket_messages(interleaved: &[u8], channel: u8) -> Bytes {
     let mut out = BytesMut::with_capacity(interleaved.len() + packets(interleaved).count() * 4);
     for packet in packets(interleaved) {
         websocket::put_head(Opcode::Binary, INTERLEAVED_HEAD + packet.len(), &mut out);
-        out.put_slice(&[b'$', channel]);
-        out.put_u16(packet.len() as u16);
-        out.put_slice(packet);
-    }
-    out.freeze()
-}
-
-/// The bytes with other channel numbers, for a client that asked for others. A copy: few do.
-pub fn on_channel(interleaved: &Bytes, channel: u8) -> Bytes {
-    if interleaved.get(1) == Some(&channel) {
-        return interleaved.clone();
-    }
-    let mut out = BytesMut::with_capacity(interleaved.len());
-    for packet in packets(interleaved) {
         out.put_slice(&[b'$', channel]);
         out.put_u16(packet.len() as u16);
         out.put_slice(packet);

@@ -32,6 +32,10 @@ const OPENING_MESSAGE: usize = 64 << 10;
 pub trait Framing: Unpin + 'static {
     /// Shown in REST before the output's name: `http` of `http-flv`.
     const NAME: &'static str;
+    /// The place of chunks that are framed so, below [`FRAMINGS`]; none where they go out as they are.
+    ///
+    /// [`FRAMINGS`]: crate::lane::FRAMINGS
+    const WAY: Option<usize>;
     /// What follows each chunk.
     const TAIL: &'static [u8];
     /// Writes what goes before a chunk of `len` bytes; returns its length.
@@ -135,6 +139,12 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
         }
     }
 
+    fn framed(&self, bytes: &Bytes) -> Bytes {
+        let mut head = [0; MAX_HEAD];
+        let n = self.framing.head(bytes.len(), &mut head);
+        [&head[..n], bytes, F::TAIL].concat().into()
+    }
+
     fn queue(&mut self, parts: &[Bytes]) {
         let mut head = [0; MAX_HEAD];
         let n = self.framing.head(parts.iter().map(Bytes::len).sum(), &mut head);
@@ -221,15 +231,16 @@ impl<F: Framing, C: Carrier> Handler<Chunk> for Viewer<F, C> {
     type Result = ();
 
     fn handle(&mut self, chunk: Chunk, ctx: &mut Self::Context) {
-        let mut head = [0; MAX_HEAD];
-        let n = self.framing.head(chunk.bytes.len(), &mut head);
-        let whole = n + chunk.bytes.len() + F::TAIL.len();
-        let written = match self.socket.try_write_chunk(&head[..n], &chunk.bytes, F::TAIL) {
+        let bytes = match F::WAY {
+            Some(way) => chunk.framed(way, |bytes| self.framed(bytes)),
+            None => chunk.bytes(),
+        };
+        let written = match self.socket.try_write_chunk(bytes) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return self.fail(&error, ctx),
         };
-        if written == whole {
+        if written == bytes.len() {
             // Under TLS some of it may still wait for the kernel.
             return match self.socket.try_flush() {
                 Ok(true) => {}
@@ -238,12 +249,7 @@ impl<F: Framing, C: Carrier> Handler<Chunk> for Viewer<F, C> {
             };
         }
         // Only now is anything kept: the rest of this chunk.
-        let mut skip = written;
-        for part in [Bytes::copy_from_slice(&head[..n]), chunk.bytes, Bytes::from_static(F::TAIL)] {
-            let cut = skip.min(part.len());
-            skip -= cut;
-            self.outbox.push(part.slice(cut..));
-        }
+        self.outbox.push(bytes.slice(written..));
         ctx.wait(Drain);
     }
 }

@@ -20,8 +20,8 @@ pub trait Carrier: AsyncRead + Unpin + 'static {
     fn link(&self) -> &Arc<Link>;
     /// Bounds what is kept unsent, so that a viewer that is behind is known to be.
     fn limit_unsent(&mut self, bytes: u32) -> io::Result<()>;
-    /// Writes what is taken now of three parts in a row; returns how many bytes of them.
-    fn try_write_chunk(&mut self, head: &[u8], chunk: &Bytes, tail: &'static [u8]) -> io::Result<usize>;
+    /// Writes what is taken now of a chunk; returns how many bytes of it.
+    fn try_write_chunk(&mut self, chunk: &Bytes) -> io::Result<usize>;
     /// Writes what is taken now of the beginning of a queue that is not empty; returns how many bytes of it.
     fn try_write_queue(&mut self, queue: &VecDeque<Bytes>) -> io::Result<usize>;
     /// True if nothing of what was written is kept back.
@@ -45,8 +45,8 @@ impl Carrier for Socket {
         Socket::limit_unsent(self, bytes)
     }
 
-    fn try_write_chunk(&mut self, head: &[u8], chunk: &Bytes, tail: &'static [u8]) -> io::Result<usize> {
-        self.try_write_vectored(&[IoSlice::new(head), IoSlice::new(chunk), IoSlice::new(tail)])
+    fn try_write_chunk(&mut self, chunk: &Bytes) -> io::Result<usize> {
+        self.try_write(chunk)
     }
 
     fn try_write_queue(&mut self, queue: &VecDeque<Bytes>) -> io::Result<usize> {

@@ -23,7 +23,7 @@ use crate::connection::Link;
 use crate::hub::Hub;
 use crate::info::{Consumer, GroupInfo, PacketType};
 use crate::messages::{EndViewing, Found, SubscribeRtp, Unsubscribe};
-use crate::rtp_lane::{Form, RtpChunk};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
 use groups::Lease;
 use sockets::{Hear, Sockets};
 
@@ -139,7 +139,7 @@ impl GroupSender {
         Ok(sender.start())
     }
 
-    fn send(&self, chunk: &RtpChunk) {
+    fn send(&self, chunk: &RtpPackets) {
         let Some(packed) = &chunk.datagrams else { return };
         let sent = self.sockets.send(chunk.track, chunk.rtcp, packed);
         self.consumer.sent_datagrams(sent, &self.hub.stats);
@@ -244,7 +244,7 @@ impl Handler<RtpChunk> for GroupSender {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, _: &mut Self::Context) {
-        self.send(&chunk);
+        self.send(&chunk.packets);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sending side of an RTSP session that plays: it is a viewer of its source's RTP lane.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -18,13 +18,15 @@ use crate::info::{Consumer, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
 };
-use crate::rtp_lane::{Form, RtpChunk, on_channel};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
 use crate::supervisor::Supervisor;
 
 /// One path that is watched.
 #[derive(Debug)]
 pub(crate) struct Playing {
     path: String,
+    /// That of `consumer`, whose memory its source writes to at each chunk.
+    id: u32,
     consumer: Arc<Consumer>,
     found: Found,
     transports: Vec<Option<TrackTransport>>,
@@ -42,7 +44,7 @@ impl Playing {
         let machine::Play { path, transports } = request;
         log::info!("{path}: {} watches by {}", consumer.link.peer, consumer.way());
         let _registered = found.info.add_consumer(Arc::clone(&consumer));
-        Self { path, consumer, found, transports, membership: None, _registered }
+        Self { path, id: consumer.id, consumer, found, transports, membership: None, _registered }
     }
 
     /// How a track goes, if it was set up.
@@ -201,7 +203,7 @@ impl RtspSession {
         self.flush(ctx);
     }
 
-    fn send_chunk(&mut self, chunk: &RtpChunk, ctx: &mut Context<Self>) {
+    fn send_chunk(&mut self, chunk: &RtpPackets, ctx: &mut Context<Self>) {
         let over_websocket = matches!(self.carrier, Carrier::Websocket(_));
         let Some((outbox, socket, playing, ports)) = self.sending() else { return };
         match playing.transports.get(chunk.track).and_then(Option::as_ref) {
@@ -211,9 +213,9 @@ impl RtspSession {
                 let channel = if chunk.rtcp { *rtcp } else { *rtp };
                 let bytes = match over_websocket {
                     true => chunk.websocket_on_channel(channel),
-                    false => on_channel(&chunk.interleaved, channel),
+                    false => chunk.interleaved_on_channel(channel),
                 };
-                match send_now(outbox, socket, bytes) {
+                match send_now(outbox, socket, &bytes) {
                     Ok(true) => {}
                     Ok(false) => self.send_later(ctx),
                     Err(error) => self.fail(&error, ctx),
@@ -231,18 +233,21 @@ impl RtspSession {
 
 /// Writes shared bytes in one call if nothing waits before them; what the kernel does not take waits. True: all was written
 /// or waits behind what is being waited for already.
-pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: Bytes) -> io::Result<bool> {
+pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: &Bytes) -> io::Result<bool> {
     if !outbox.is_empty() {
-        outbox.push(bytes);
+        outbox.push(bytes.clone());
         return Ok(true);
     }
-    let written = match socket.try_write_vectored(&[IoSlice::new(&bytes)]) {
+    let written = match socket.try_write(bytes) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         written => written?,
     };
-    outbox.push(bytes.slice(written..));
+    if written < bytes.len() {
+        outbox.push(bytes.slice(written..));
+        return Ok(false);
+    }
     // Under TLS some of what was taken may still wait for the kernel.
-    Ok(outbox.is_empty() && socket.try_flush()?)
+    socket.try_flush()
 }
 
 /// The source at a path, pulled first if a route leads there.
@@ -278,8 +283,8 @@ impl Handler<RtpChunk> for RtspSession {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        if self.sending().is_some_and(|(_, _, playing, _)| playing.consumer.id == chunk.consumer) {
-            self.send_chunk(&chunk, ctx);
+        if self.sending().is_some_and(|(_, _, playing, _)| playing.id == chunk.consumer) {
+            self.send_chunk(&chunk.packets, ctx);
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::hub::Hub;
 use crate::info::Consumer;
 use crate::messages::{EndPublishing, Found, Media, Publish, Unpublish};
 use crate::meter::Active;
-use crate::on_wake::{OnWake, every};
+use crate::on_wake::{OnWake, Together, every};
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
 pub(super) const READ_BUFFER: usize = 64 << 10;
@@ -33,7 +33,7 @@ pub(super) const READ_BUFFER: usize = 64 << 10;
 pub(super) const MIN_READ: usize = 4 << 10;
 /// How often receiver reports are sent (RFC 3550, section 6.2).
 const REPORTS: Duration = Duration::from_secs(5);
-/// Timeouts are checked this often, or more often where they are short.
+/// A publisher's silence is looked for this often, or more often where its timeout is short.
 const TICK: Duration = Duration::from_secs(1);
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
 const MAILBOX: usize = 256;
@@ -53,6 +53,8 @@ pub struct RtspSession {
     pub(super) buffer: BytesMut,
     pub(crate) outbox: Outbox,
     pub(super) publishing: Option<Publishing>,
+    /// What a publisher needs at intervals is done.
+    looked_after: bool,
     pub(super) playing: Option<Playing>,
     /// Claimed from SETUP on.
     ports: Ports,
@@ -106,6 +108,7 @@ impl RtspSession {
                 buffer: BytesMut::with_capacity(MIN_READ),
                 outbox: Outbox::default(),
                 publishing: None,
+                looked_after: false,
                 playing: None,
                 ports: Ports::default(),
                 number: random_u64(),
@@ -359,6 +362,11 @@ impl RtspSession {
             publishing.add_track(track, transport, route);
         }
         self.publishing = Some(publishing);
+        // A client may publish again and again.
+        if !std::mem::replace(&mut self.looked_after, true) {
+            let tick = TICK.min(self.hub.settings.publisher_timeout / 4);
+            ctx.spawn(OnWake::new(Together::new(vec![every(tick, Self::check_silence), every(REPORTS, Self::report)])));
+        }
         // The client's TCP connection now carries 2 Mbit/s or more: read it in larger pieces.
         self.buffer.reserve(READ_BUFFER);
     }
@@ -417,11 +425,13 @@ impl Actor for RtspSession {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         log::debug!("{}: RTSP connection", self.link.peer);
-        ctx.spawn(OnWake::new(Listen));
+        // Players are many and may be silent for long: a timer of each that strikes every second would show.
         let settings = &self.hub.settings;
-        let tick = TICK.min(settings.publisher_timeout.min(settings.session_timeout) / 4);
-        ctx.spawn(every(tick, Self::check_silence));
-        ctx.spawn(every(REPORTS, Self::report));
+        let tick = match self.carrier {
+            Carrier::Wsp(_) => settings.sniff_timeout.min(settings.session_timeout),
+            Carrier::Plain | Carrier::Websocket(_) => settings.session_timeout,
+        };
+        ctx.spawn(OnWake::new(Together::new(vec![Box::pin(Listen), every(tick / 4, Self::check_silence)])));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -19,7 +19,7 @@ use super::control::DataJoined;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::messages::{EndViewing, Found, RtpOpening, SubscribeRtp};
-use crate::rtp_lane::{Form, RtpChunk};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
 use crate::rtsp::carrier::Inbox;
 use crate::rtsp::playing::{Playing, send_now};
 
@@ -146,11 +146,11 @@ impl DataConnection {
         }
     }
 
-    fn send_chunk(&mut self, chunk: &RtpChunk, ctx: &mut Context<Self>) {
+    fn send_chunk(&mut self, chunk: &RtpPackets, ctx: &mut Context<Self>) {
         let Some(playing) = &self.playing else { return };
         let Some(TrackTransport::Interleaved { rtp, rtcp }) = playing.transport(chunk.track) else { return };
         let bytes = chunk.websocket_on_channel(if chunk.rtcp { rtcp } else { rtp });
-        match send_now(&mut self.outbox, &mut self.socket, bytes) {
+        match send_now(&mut self.outbox, &mut self.socket, &bytes) {
             Ok(true) => {}
             Ok(false) => ctx.wait(Drain),
             Err(error) => self.fail(&error, ctx),
@@ -274,7 +274,7 @@ impl Handler<RtpChunk> for DataConnection {
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
         if self.playing.as_ref().is_some_and(|playing| playing.consumer().id == chunk.consumer) {
-            self.send_chunk(&chunk, ctx);
+            self.send_chunk(&chunk.packets, ctx);
         }
     }
 }

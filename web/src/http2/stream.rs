@@ -109,8 +109,8 @@ impl Carrier for H2Stream {
         Ok(())
     }
 
-    fn try_write_chunk(&mut self, head: &[u8], chunk: &Bytes, tail: &'static [u8]) -> io::Result<usize> {
-        self.write([&Bytes::copy_from_slice(head), chunk, &Bytes::from_static(tail)].into_iter())
+    fn try_write_chunk(&mut self, chunk: &Bytes) -> io::Result<usize> {
+        self.write(std::iter::once(chunk))
     }
 
     fn try_write_queue(&mut self, queue: &VecDeque<Bytes>) -> io::Result<usize> {

@@ -16,6 +16,7 @@ pub(super) struct Plain;
 
 impl Framing for Chunked {
     const NAME: &'static str = "http";
+    const WAY: Option<usize> = Some(0);
     const TAIL: &'static [u8] = b"\r\n";
 
     fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
@@ -37,6 +38,7 @@ impl Framing for Chunked {
 
 impl Framing for Plain {
     const NAME: &'static str = "http";
+    const WAY: Option<usize> = None;
     const TAIL: &'static [u8] = b"";
 
     fn head(&self, _: usize, _: &mut [u8; MAX_HEAD]) -> usize {

@@ -23,6 +23,7 @@ impl Default for Websocket {
 
 impl Framing for Websocket {
     const NAME: &'static str = "websocket";
+    const WAY: Option<usize> = Some(1);
     const TAIL: &'static [u8] = b"";
 
     fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize {

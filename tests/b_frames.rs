@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn encode((name, encoder, parameters): (&str, &str, &str)) -> PathBuf {
 /// When a picture is shown and decoded, in units of 90 kHz, and whether one can begin there.
 type Times = (i64, i64, bool);
 
-fn probe(file: &PathBuf) -> Vec<Times> {
+fn probe(file: &Path) -> Vec<Times> {
     let seconds = |packet: &Json, name| packet.text(name).parse::<f64>().expect("a time");
     let ticks = |packet: &Json, name| (seconds(packet, name) * 90_000.0).round() as i64;
     let json = ffmpeg::probe(file);

@@ -36,6 +36,9 @@ have_element opusenc || missing+=(gstreamer1.0-plugins-base)
 have_element rtspsrc || missing+=(gstreamer1.0-plugins-good)
 have_element openh264enc && have_element h265parse || missing+=(gstreamer1.0-plugins-bad)
 have_element avdec_h264 || missing+=(gstreamer1.0-libav)
+# What GStreamer speaks TLS with.
+{ compgen -G '/usr/lib*/*/gio/modules/libgiognutls.so' || compgen -G '/usr/lib*/*/gio/modules/libgioopenssl.so'; } >/dev/null \
+    || missing+=(glib-networking)
 have_element rtspclientsink || missing+=(gstreamer1.0-rtsp)
 have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
 have curl || missing+=(curl)

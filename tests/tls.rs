@@ -146,6 +146,30 @@ fn ffmpeg_pushes_and_plays_rtsps() {
     drop(push);
 }
 
+#[test]
+fn gstreamer_plays_rtsps() {
+    let pair = Pair::make("gstreamer");
+    let hub = pair.hub(&[], &["--demo"]);
+    hub.wait_live("/demo/clock");
+    let play = |flags: &str| {
+        let mut command = Command::new("gst-launch-1.0");
+        let pipeline = format!(
+            "rtspsrc location={} protocols=tcp tls-validation-flags={flags} ! application/x-rtp,media=video ! decodebin \
+             ! video/x-raw,width=640,height=360 ! identity eos-after=75 ! fakesink sync=false",
+            hub.url("rtsps", "/demo/clock")
+        );
+        command.env("LC_ALL", "C").arg("-q").args(pipeline.split_whitespace());
+        let mut player = Process::start(command);
+        let (status, _) = player.wait(Duration::from_secs(60));
+        (status.success(), player.lines())
+    };
+    let (played, lines) = play("0");
+    assert!(played && !lines.iter().any(|line| line.contains("ERROR")), "{lines:#?}");
+    // It checks the certificate unless it is told not to: this one is nobody's.
+    let (played, lines) = play("validate-all");
+    assert!(!played && lines.iter().any(|line| line.contains("Failed to connect")), "{lines:#?}");
+}
+
 /// Basic is a login under TLS only (`tests/permissions.rs` has it refused without); each version of HTTP tells who asks.
 #[test]
 fn logins() {

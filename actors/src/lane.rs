@@ -3,6 +3,8 @@
 //! Each frame is muxed once; every viewer gets the same bytes. A viewer whose mailbox is full is behind: it gets nothing
 //! until the next key frame, so that it never sees a broken picture and never holds up anybody.
 
+mod cache;
+
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
@@ -11,9 +13,11 @@ use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use ipchub_media::{Frame, Mux, Output, Parameters, Track};
 
+use crate::hub::Hub;
 use crate::info::Consumer;
 use crate::messages::{EndViewing, Opening};
 use crate::meter::Stats;
+use cache::Cache;
 
 /// Ways of framing that have a place in each chunk.
 pub const FRAMINGS: usize = 2;
@@ -50,10 +54,9 @@ impl Chunk {
 #[derive(Debug)]
 pub(crate) struct Lane {
     muxer: Box<dyn Mux>,
-    /// The chunks since the last key frame; changed headers are not in them.
-    gop: Vec<Bytes>,
-    /// What goes before that key frame for a new viewer, e.g. FLV header, metadata and sequence headers.
-    head: Bytes,
+    gop: Cache,
+    /// What comes next follows a key frame.
+    running: bool,
     /// Counts changes of the headers.
     headers: u32,
     current_headers: Bytes,
@@ -92,16 +95,16 @@ struct Before {
 }
 
 impl Lane {
-    pub(crate) fn new(tracks: &[Track], output: Output, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(tracks: &[Track], output: Output, hub: &Hub) -> Self {
         Self {
             muxer: output.muxer(tracks),
-            gop: Vec::new(),
-            head: Bytes::new(),
+            gop: Cache::new(&hub.settings),
+            running: false,
             headers: 0,
             current_headers: Bytes::new(),
             changed: true,
             viewers: HashMap::new(),
-            stats,
+            stats: Arc::clone(&hub.stats),
         }
     }
 
@@ -115,7 +118,7 @@ impl Lane {
     /// Forgets the cached chunks: what comes next does not follow them.
     pub(crate) fn clear(&mut self) {
         self.gop.clear();
-        self.head = Bytes::new();
+        self.running = false;
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.state == State::Current) {
             viewer.state = State::Behind { headers: self.headers };
         }
@@ -125,14 +128,23 @@ impl Lane {
         self.changed |= self.muxer.set_parameters(track, parameters);
     }
 
+    /// No picture comes: from now on sound goes alone where the format can have it so, to those who wait for a picture too.
+    /// The next key frame of the video ends that, with new headers.
+    pub(crate) fn leave_out_video(&mut self) {
+        if self.muxer.leave_out_video() {
+            self.gop.clear();
+        }
+    }
+
     /// Muxes a frame and sends it to every viewer that is not behind.
     pub(crate) fn frame(&mut self, frame: &Frame) {
         let muxer = &mut self.muxer;
+        self.changed |= muxer.take_video_back(frame);
         if !muxer.carries(frame.track) || !muxer.ready() {
             return;
         }
         let start = frame.key && muxer.leads(frame.track);
-        if self.gop.is_empty() && !start {
+        if !self.running && !start {
             return;
         }
         // New headers go out with a key frame, or at once where they are the audio's (they do not touch the picture).
@@ -151,8 +163,8 @@ impl Lane {
             self.current_headers = headers.clone();
         }
         if let Some(head) = head {
-            self.head = head;
-            self.gop.clear();
+            self.gop.begin(head);
+            self.running = true;
         }
         if let Some(headers) = headers.as_ref().filter(|headers| !start && !headers.is_empty()) {
             self.gop.push(headers.clone());
@@ -165,7 +177,7 @@ impl Lane {
 
     fn fan_out(&mut self, bytes: &Bytes, before: &Before) {
         let Before { start, headers, resumption } = before;
-        let (now, head, current) = (self.headers, &self.head, &self.current_headers);
+        let (now, head, current) = (self.headers, self.gop.head(), &self.current_headers);
         // One chunk holds what goes before and the frame, so that none can come without the other.
         let mut joined: [Option<Chunk>; 4] = Default::default();
         let plain = Chunk::new(bytes.clone());
@@ -220,12 +232,9 @@ impl Lane {
         chunks: Recipient<Chunk>,
         end: Recipient<EndViewing>,
     ) -> Opening {
-        let mut opening = Opening::default();
+        let opening = Opening { parts: self.gop.parts() };
         let mut state = State::New;
-        if !self.gop.is_empty() {
-            opening.parts.reserve_exact(self.gop.len() + 1);
-            opening.parts.extend(std::iter::once(&self.head).filter(|head| !head.is_empty()).cloned());
-            opening.parts.extend(self.gop.iter().cloned());
+        if !opening.parts.is_empty() {
             state = State::Current;
             consumer.offered.fetch_add(opening.parts.iter().map(|part| part.len() as u64).sum(), Relaxed);
         }

@@ -1,6 +1,7 @@
 //! One live path: what its publisher sends becomes frames on one timeline, the last GOP is kept, and each lane that somebody
 //! uses gets every frame.
 
+mod absence;
 mod frames;
 mod gop;
 mod rate;
@@ -28,6 +29,7 @@ use crate::messages::{
 use crate::meter::Active;
 use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
+use absence::Absence;
 use frames::FrameLane;
 use gop::Gop;
 use relay::{Relay, RtpGop, RtpUnit};
@@ -47,6 +49,7 @@ pub struct Source {
     tracks: Vec<SourceTrack>,
     timeline: Timeline,
     gop: Gop,
+    absence: Absence,
     lanes: BTreeMap<Output, Lane>,
     frame_lane: FrameLane,
     /// One a track, for as long as publishers bring the same kinds of tracks.
@@ -93,6 +96,7 @@ impl Source {
             tracks: Vec::new(),
             timeline: Timeline::new(),
             gop,
+            absence: Absence::new(None),
             lanes: BTreeMap::new(),
             frame_lane,
             relays: Vec::new(),
@@ -195,6 +199,9 @@ impl Source {
         let dts = state.decode_time(pts);
         state.rate.add(unit.units.len());
         let frame = Frame { track, pts, dts, key: unit.key, units: unit.units };
+        if self.absence.begins_with(&frame, state.track.clock_rate) {
+            self.go_on_without_video();
+        }
         for lane in self.lanes.values_mut() {
             lane.frame(&frame);
         }
@@ -202,13 +209,24 @@ impl Source {
         self.gop.push(frame);
     }
 
+    fn go_on_without_video(&mut self) {
+        log::warn!("{}: no video comes, viewers get the sound alone until it does", self.info.path);
+        for lane in self.lanes.values_mut() {
+            lane.leave_out_video();
+        }
+        self.rtp_gop.set_leading(None);
+    }
+
     /// The lane for viewers that want it so, made from the cached GOP if nobody used it before.
     fn lane(&mut self, output: Output) -> &mut Lane {
         let tracks = self.plain_tracks();
         self.lanes.entry(output).or_insert_with(|| {
-            let mut lane = Lane::new(&tracks, output, Arc::clone(&self.hub.stats));
+            let mut lane = Lane::new(&tracks, output, &self.hub);
             for frame in self.gop.frames() {
                 lane.frame(frame);
+            }
+            if self.absence.is_absent() {
+                lane.leave_out_video();
             }
             lane
         })
@@ -256,7 +274,7 @@ impl Handler<Publish> for Source {
             log::info!("{path}: {addr} takes over from {}", before.addr);
             before.recipient.do_send(EndPublishing { reason: format!("{addr} took over {path}") });
         }
-        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track.name())).collect();
+        let names: Vec<_> = tracks.iter().map(|track| format!("{:?} {}", track.kind, track.codec_name())).collect();
         log::info!("{path}: published by {addr}: {}", names.join(", "));
         track::log_left_out(path, &tracks);
         self.gop.clear();
@@ -272,6 +290,7 @@ impl Handler<Publish> for Source {
             .collect();
         let leads =
             self.tracks.iter().position(|track| track.track.kind == Kind::Video && track.depacketizer.is_some());
+        self.absence = Absence::new(leads);
         self.gop.set_leading(leads);
         self.rtp_gop.set_leading(leads);
         let plain = self.plain_tracks();

@@ -121,6 +121,14 @@ impl Track {
         self.codec == Codec::Aac && self.encoding.eq_ignore_ascii_case("MP4A-LATM")
     }
 
+    /// As [`Track::name`], or the payload type if nothing else is known: for words to people.
+    pub fn codec_name(&self) -> String {
+        match self.name() {
+            "" => format!("payload type {} without a=rtpmap", self.payload_type),
+            name => name.to_owned(),
+        }
+    }
+
     /// The codec's name, or what the publisher calls it.
     pub fn name(&self) -> &str {
         if self.codec == Codec::Other { &self.encoding } else { self.codec.name() }

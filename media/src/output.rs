@@ -68,7 +68,7 @@ impl Plan {
         let mut plan = Self { name, carried: Vec::new(), left_out: Vec::new() };
         let mut taken = Vec::new();
         for track in tracks {
-            let name = track.name().to_owned();
+            let name = track.codec_name();
             let reason = match refusal(track) {
                 Some(reason) => Some(reason),
                 None if taken.contains(&track.kind) => {
@@ -141,6 +141,15 @@ pub trait Mux: Debug {
     fn retune(&mut self, tracks: &[Track]);
     /// Notes new parameter sets. Returns whether [`Mux::headers`] must go out before the next key frame.
     fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool;
+    /// No video comes: its sound is written alone until [`Mux::take_video_back`]. False: nothing changes, or the format cannot.
+    fn leave_out_video(&mut self) -> bool {
+        false
+    }
+    /// Ends that if `frame`, which is written next, is one that the video can begin with. Returns whether [`Mux::headers`]
+    /// must go out before it.
+    fn take_video_back(&mut self, _frame: &Frame) -> bool {
+        false
+    }
     /// Whether frames of that track are written.
     fn carries(&self, track: usize) -> bool;
     /// Whether key frames of that track are where a viewer can begin: the video's, or the audio's if there is no video.

@@ -71,3 +71,16 @@ scene('video only and audio only', async (stage) => {
   stage.note(`audio only: ${figures(heard)}`);
   await audio.screenshot('audio-only');
 });
+
+scene('an announced picture that comes late: sound alone, then both', async (stage) => {
+  const hub = await stage.hub();
+  await stage.pushLate(hub, '/late/picture', 15_000);
+  await until('it is live', () => hub.stream('/late/picture'));
+  const page = await stage.openForeign('embedded', hub, hub.flv('ws', '/late/picture'));
+  const heard = await page.until('plays the sound', ({ state, time }) => state === 'playing' && time > 1);
+  assert.equal(heard.width, 0, 'there is no picture yet');
+  await page.until('shows the picture', ({ state, width }) => state === 'playing' && width === 640);
+  const { reconnects } = await page.playsOn();
+  assert.equal(reconnects, 0);
+  await page.playsWell();
+});

@@ -42,3 +42,18 @@ scene(`${PLAYERS} players by http-flv on one page, over one connection`, async (
   assert.ok(cs.every(({ extra }) => extra.startsWith('net=http-flv,')), JSON.stringify(cs));
   await page.isClean();
 });
+
+for (const way of ['rtsp', 'wsp']) {
+  scene(`our page plays over wss by ${way}`, async (stage) => {
+    const hub = await stage.hub({ demo: true, tls: true });
+    const page = await stage.openHome(hub, '/demo/clock', { scheme: 'https' });
+    await page.page.locator('#way').selectOption(way);
+    await page.until('plays', ({ state }) => state === 'playing');
+    stage.note(figures(await page.playsWell()));
+    // The one by which it watched first, and its own.
+    const opened = page.answers.filter(({ url }) => url?.startsWith('wss:')).map(({ protocol }) => protocol);
+    assert.deepEqual(opened, Array(way === 'wsp' ? 3 : 2).fill('http/1.1 101'));
+    const { cs } = await hub.stream('/demo/clock');
+    assert.deepEqual(cs.map(({ packet_type: type, extra }) => [type, extra]), [['RTP', way === 'wsp' ? 'wsp' : 'net=rtsp-tcp']]);
+  });
+}

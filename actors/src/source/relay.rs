@@ -112,6 +112,7 @@ impl Relay {
             sequence: self.sequence,
             timestamp: self.rtp_time(pts),
             ssrc: self.ssrc,
+            payload: if self.waits { without_start_code(&packet.payload) } else { packet.payload.clone() },
             ..packet.clone()
         });
         self.sequence = self.sequence.wrapping_add(1);
@@ -158,6 +159,17 @@ impl Relay {
 /// Where nobody knows when an access unit ends, packets go out one by one.
 fn waits(track: &Track) -> bool {
     track.kind == Kind::Video && matches!(track.codec, Codec::H264 | Codec::H265)
+}
+
+/// Some cameras put a start code before each NAL unit (those of retina 68). It has no place in RTP, and not every player passes
+/// over it. No NAL unit begins
+/// with two zeros.
+fn without_start_code(payload: &Bytes) -> Bytes {
+    let zeros = payload.iter().take(3).take_while(|byte| **byte == 0).count();
+    if zeros < 2 || payload.get(zeros) != Some(&1) {
+        return payload.clone();
+    }
+    payload.slice(zeros + 1..)
 }
 
 /// Parameter sets as single NAL unit packets. A set that does not fit a datagram is left out: none is that large.

@@ -37,6 +37,15 @@ impl Source {
             }
         }
         for unit in units.drain(..) {
+            if self.absence.video() == Some(unit.track) {
+                if unit.key {
+                    // Viewers begin with pictures again, if they did not.
+                    self.rtp_gop.set_leading(Some(unit.track));
+                } else if self.absence.is_absent() {
+                    // Nobody has what it refers to.
+                    continue;
+                }
+            }
             if let Some(lane) = &mut self.rtp_lane {
                 lane.unit(&unit, self.rtp_gop.starts(&unit));
             }

@@ -1,11 +1,13 @@
 //! Writes frames as FLV tags: one tag an access unit.
 
+mod output;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::amf0::{self, Value};
 use super::tag;
 use crate::frame::{Codec, Frame, Kind, Parameters, Track};
-use crate::output::{Mux, has_parameters};
+use crate::output::has_parameters;
 
 /// FLV time of the timeline's 0, in milliseconds: decode times before it (reordered frames, audio that arrived first) stay
 /// above zero.
@@ -47,7 +49,7 @@ impl Options {
 
 /// Why a track is not in the output.
 pub fn refusal(track: &Track, options: Options) -> Option<String> {
-    let name = track.name();
+    let name = track.codec_name();
     match track.codec {
         Codec::H264 | Codec::H265 | Codec::Aac => None,
         Codec::Mp3 if matches!(track.clock_rate, 90_000) => None,
@@ -63,6 +65,10 @@ pub struct Muxer {
     options: Options,
     video: Option<Output>,
     audio: Option<Output>,
+    /// The video while sound goes alone.
+    absent: Option<Output>,
+    /// Viewers were told of no video: the next headers have metadata.
+    retell: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -97,7 +103,7 @@ impl Muxer {
                 .find(|(_, track)| track.kind == kind && refusal(track, options).is_none())
                 .map(|(index, track)| Output { index, track: track.clone() })
         };
-        Self { options, video: first(Kind::Video), audio: first(Kind::Audio) }
+        Self { options, video: first(Kind::Video), audio: first(Kind::Audio), absent: None, retell: false }
     }
 
     /// Whether frames of that track are written.
@@ -112,6 +118,10 @@ impl Muxer {
 
     /// Notes new parameter sets. Returns whether a sequence header must be written before the next frame.
     pub fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool {
+        if let Some(absent) = self.absent.as_mut().filter(|absent| absent.index == track) {
+            absent.track.parameters = Some(parameters.clone());
+            return false;
+        }
         let output = [&mut self.video, &mut self.audio].into_iter().flatten().find(|output| output.index == track);
         match output {
             Some(output) if output.track.parameters.as_ref() != Some(parameters) => {
@@ -138,18 +148,22 @@ impl Muxer {
 
     /// What every viewer gets first: file header, `onMetaData`, and the sequence headers shortly before `timestamp`
     /// milliseconds.
-    /// `onMetaData` is at 0: ffmpeg takes a later one for subtitles.
     pub fn head(&self, timestamp: i64) -> Bytes {
         let mut out = BytesMut::with_capacity(1024);
         let ready = |output: &Option<Output>| output.as_ref().is_some_and(Output::ready);
         let flags = u8::from(ready(&self.video)) | u8::from(ready(&self.audio)) << 2;
         out.put_slice(&[b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]);
-        let at = begin_tag(&mut out, tag::SCRIPT, 0);
-        amf0::write_script(&mut out, "onMetaData", &self.metadata());
-        end_tag(&mut out, at);
+        self.metadata(&mut out);
         // Before the audio that belongs to the key frame but was heard a little earlier.
         self.sequence_headers((timestamp - LEAD_MS).max(0), &mut out);
         out.freeze()
+    }
+
+    /// `onMetaData` of all tracks whose parameter sets are known. It is at 0: ffmpeg takes a later one for subtitles.
+    fn metadata(&self, out: &mut BytesMut) {
+        let at = begin_tag(out, tag::SCRIPT, 0);
+        amf0::write_script(out, "onMetaData", &self.values());
+        end_tag(out, at);
     }
 
     /// The sequence headers of all tracks whose parameter sets are known.
@@ -186,7 +200,7 @@ impl Muxer {
         }
     }
 
-    fn metadata(&self) -> Vec<(&'static str, Value<'static>)> {
+    fn values(&self) -> Vec<(&'static str, Value<'static>)> {
         let mut values = vec![("creator", Value::String("ipchub stream media server"))];
         if let Some(audio) = self.audio.as_ref().filter(|audio| audio.ready()) {
             let (id, rate, channels) = match (&audio.track.codec, &audio.track.parameters) {
@@ -265,50 +279,6 @@ impl Muxer {
             }
         }
         true
-    }
-}
-
-impl Mux for Muxer {
-    fn retune(&mut self, tracks: &[Track]) {
-        *self = Self::of(tracks, self.options);
-    }
-
-    fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool {
-        Self::set_parameters(self, track, parameters)
-    }
-
-    fn carries(&self, track: usize) -> bool {
-        Self::carries(self, track)
-    }
-
-    fn leads(&self, track: usize) -> bool {
-        Self::leads(self, track)
-    }
-
-    fn ready(&self) -> bool {
-        Self::ready(self)
-    }
-
-    fn head(&self, frame: &Frame) -> Bytes {
-        Self::head(self, self.timestamp(frame).unwrap_or(0))
-    }
-
-    fn headers(&self, frame: &Frame) -> Bytes {
-        let mut out = BytesMut::with_capacity(256);
-        self.sequence_headers(self.timestamp(frame).unwrap_or(0), &mut out);
-        out.freeze()
-    }
-
-    fn resumption(&self, _: &Frame) -> Bytes {
-        Bytes::new()
-    }
-
-    fn size(&self, frame: &Frame) -> usize {
-        frame.units.len() + Self::overhead(frame)
-    }
-
-    fn write(&mut self, frame: &Frame, out: &mut BytesMut) -> bool {
-        Self::write(self, frame, out)
     }
 }
 

@@ -107,6 +107,8 @@ impl Transport {
         }
         transport.protocol = match unicast {
             _ if tcp => Protocol::Tcp,
+            // Escam means TCP and leaves it out.
+            _ if transport.interleaved.is_some() && transport.client_port.is_none() => Protocol::Tcp,
             Some(true) => Protocol::Udp,
             // RFC 2326 says multicast, but clients that name their own port forget `unicast`.
             None if transport.client_port.is_some() => Protocol::Udp,

@@ -59,7 +59,8 @@ fn write_track(out: &mut String, index: usize, track: &Track) -> std::fmt::Resul
 /// A static payload type has no encoding name of its own: players are told one all the same. So are they of a track that
 /// never had a description.
 fn encoding_name(track: &Track) -> String {
-    if !track.encoding.is_empty() {
+    // Players know H264 in upper case and H265 not as HEVC.
+    if !track.encoding.is_empty() && !matches!(track.codec, Codec::H264 | Codec::H265) {
         return clean(&track.encoding);
     }
     match track.codec {

@@ -13,7 +13,7 @@ pub const PACKET: usize = 188;
 
 /// Why a track is not in the output.
 pub fn refusal(track: &Track) -> Option<String> {
-    let name = track.name();
+    let name = track.codec_name();
     match (track.codec, &track.parameters) {
         (Codec::H264 | Codec::H265, _) => None,
         (Codec::Aac, Some(Parameters::Aac(config))) if config.adts().is_none() => {

@@ -31,6 +31,8 @@ const AUD_265: [u8; 3] = [0x46, 1, 0x50];
 pub struct Muxer {
     video: Option<Output>,
     audio: Option<Output>,
+    /// The video while sound goes alone.
+    absent: Option<Output>,
     /// Of the last packets of PAT and PMT.
     tables: [u8; 2],
     version: u8,
@@ -112,9 +114,16 @@ fn adts(parameters: Option<&Parameters>) -> Option<AdtsHeader> {
 impl Muxer {
     /// For the first video and the first audio track that TS can carry.
     pub fn new(tracks: &[Track]) -> Self {
-        let mut muxer = Self { video: None, audio: None, tables: [15; 2], version: 31, told: None, clock: None };
+        let mut muxer =
+            Self { video: None, audio: None, absent: None, tables: [15; 2], version: 31, told: None, clock: None };
         muxer.retune(tracks);
         muxer
+    }
+
+    /// Its tables change: they go out with the next frame.
+    fn change(&mut self) {
+        self.version = (self.version + 1) & 31;
+        self.told = None;
     }
 
     fn outputs(&self) -> impl Iterator<Item = &Output> {
@@ -165,21 +174,37 @@ impl Mux for Muxer {
             Some(Output::new(index, track, before.as_ref().map_or(15, |before| before.counter)))
         };
         (self.video, self.audio) = (first(Kind::Video, &self.video), first(Kind::Audio, &self.audio));
-        self.version = (self.version + 1) & 31;
-        self.told = None;
+        self.absent = None;
+        self.change();
     }
 
     /// They go out with each key frame anyway.
     fn set_parameters(&mut self, track: usize, parameters: &Parameters) -> bool {
-        let output = [&mut self.video, &mut self.audio].into_iter().flatten().find(|output| output.index == track);
-        if let Some(output) = output {
-            let before = output.ready();
-            output.track.parameters = Some(parameters.clone());
-            output.adts = adts(Some(parameters));
-            if before != output.ready() {
-                self.version = (self.version + 1) & 31;
-                self.told = None;
-            }
+        let outputs = [&mut self.video, &mut self.audio, &mut self.absent];
+        let Some(output) = outputs.into_iter().flatten().find(|output| output.index == track) else { return false };
+        let before = output.ready();
+        output.track.parameters = Some(parameters.clone());
+        output.adts = adts(Some(parameters));
+        if before != output.ready() {
+            self.change();
+        }
+        false
+    }
+
+    fn leave_out_video(&mut self) -> bool {
+        if self.absent.is_none() && self.audio.is_some() {
+            self.absent = self.video.take();
+            self.change();
+        }
+        self.absent.is_some()
+    }
+
+    /// The tables go out with the frame itself.
+    fn take_video_back(&mut self, frame: &Frame) -> bool {
+        let video = self.absent.take_if(|absent| frame.key && absent.index == frame.track && absent.ready());
+        if video.is_some() {
+            self.video = video;
+            self.change();
         }
         false
     }

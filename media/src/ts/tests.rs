@@ -194,6 +194,28 @@ fn a_new_publisher_goes_on_in_the_counters() {
 }
 
 #[test]
+fn sound_alone_and_then_both() {
+    let silent = track(Kind::Video, Codec::H264, 90_000, None);
+    let mut muxer = Muxer::new(&[silent, audio()]);
+    assert!(!muxer.ready() && muxer.leave_out_video() && muxer.ready() && muxer.leads(1));
+    let sound = |n: i64| frame(1, n * 1024, n * 1024, true, &[7; 50]);
+    let mut parts = vec![muxer.head(&sound(0)), write(&mut muxer, &sound(0)), write(&mut muxer, &sound(1))];
+    assert_eq!(read(&parts).streams.len(), 1, "only sound is told of");
+    let picture = frame(0, 90_000, 90_000, true, b"\x65abc");
+    assert!(!muxer.take_video_back(&picture) && !muxer.carries(0), "its parameter sets are not known");
+    muxer.set_parameters(0, video().parameters.as_ref().expect("it has them"));
+    muxer.take_video_back(&frame(0, 0, 0, false, b"\x41"));
+    assert!(!muxer.carries(0), "nothing can begin with it");
+    muxer.take_video_back(&picture);
+    assert!(muxer.leads(0));
+    parts.push(write(&mut muxer, &picture));
+    parts.push(write(&mut muxer, &sound(100)));
+    let reader = read(&parts);
+    assert_eq!((reader.streams.len(), reader.found.len(), reader.discontinuities), (2, 4, 0));
+    assert!(!Muxer::new(&[video()]).leave_out_video(), "there is no sound");
+}
+
+#[test]
 fn what_ts_cannot_carry_is_said() {
     let reason = |track: &Track| refusal(track);
     assert_eq!(reason(&track(Kind::Audio, Codec::Pcma, 8000, None)).as_deref(), Some("players of TS know no PCMA"));

@@ -11,6 +11,7 @@ import { chromium } from 'playwright-core';
 
 import { Hub, push } from './hub.mjs';
 import { installProbe } from './probe.mjs';
+import { LatePicture } from './publisher.mjs';
 import { Site } from './site.mjs';
 import { SOON, until } from './wait.mjs';
 
@@ -78,6 +79,13 @@ class Stage {
     return program;
   }
 
+  /** Pushes a clip whose picture comes so late; see `LatePicture`. */
+  async pushLate(hub, path, lateMs) {
+    const publisher = await LatePicture.start(hub.url('rtsp', path), lateMs);
+    this.#programs.push(publisher);
+    return publisher;
+  }
+
   /** Opens the hub's own page at a path's hash, logged in unless `anonymous`. */
   async openHome(hub, path, { scheme = 'http', anonymous = false, ...options } = {}) {
     const tokens = anonymous ? null : await hub.tokens();
@@ -108,7 +116,7 @@ class Stage {
 
   async explain() {
     for (const hub of this.#hubs) this.note(`log of the hub:\n${hub.log.flat().join('\n')}`);
-    for (const { lines } of this.#programs) if (lines.length) this.note(`ffmpeg:\n${lines.join('\n')}`);
+    for (const { lines } of this.#programs) if (lines?.length) this.note(`ffmpeg:\n${lines.join('\n')}`);
     for (const page of this.#pages) {
       this.note(`page: ${JSON.stringify(await page.look())}\n${page.problems.join('\n')}`);
       await page.screenshot(`failed: ${this.#t.name}`.replace(/\W+/g, '-'));

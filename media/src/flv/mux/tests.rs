@@ -1,6 +1,7 @@
 use super::*;
 use crate::codec::{aac, h264};
 use crate::frame::Units;
+use crate::output::Mux;
 
 /// From x264, 64x48 baseline.
 fn h264_parameters() -> h264::Parameters {
@@ -155,4 +156,31 @@ fn h265_in_both_forms() {
         assert!(tags(&muxer.head(0)[13..])[1].2.starts_with(header));
         assert_eq!(options.normalized(std::slice::from_ref(&h265)), options);
     }
+}
+
+/// What is told while the video does not come, and when it does.
+#[test]
+fn sound_alone_and_then_both() {
+    let silent = track(Kind::Video, Codec::H264, 90_000, None);
+    let mut muxer = Muxer::of(&[silent, audio()], Options::default());
+    let kinds = |bytes: &[u8]| tags(bytes).iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>();
+    let (sound, picture) = (frame(1, 0, 0, true, b"aac"), frame(0, 90_000, 90_000, true, b"\x65abc"));
+    assert!(!muxer.ready() && muxer.leave_out_video());
+    assert!(muxer.ready() && muxer.leads(1) && !muxer.carries(0));
+    assert_eq!(Mux::head(&muxer, &sound)[4], 4, "flags");
+    assert_eq!(kinds(&Mux::headers(&muxer, &sound)), [tag::AUDIO]);
+    assert!(!muxer.take_video_back(&picture), "its parameter sets are not known");
+    assert!(!Mux::set_parameters(&mut muxer, 0, &Parameters::H264(h264_parameters())));
+    assert!(!muxer.take_video_back(&frame(0, 0, 0, false, b"\x41")), "nothing can begin with it");
+    assert!(!muxer.take_video_back(&sound) && !muxer.carries(0));
+    assert!(muxer.take_video_back(&picture) && muxer.leads(0));
+    assert_eq!(kinds(&Mux::headers(&muxer, &picture)), [tag::SCRIPT, tag::VIDEO, tag::AUDIO]);
+    assert!(Mux::write(&mut muxer, &picture, &mut BytesMut::new()));
+    assert_eq!(kinds(&Mux::headers(&muxer, &picture)), [tag::VIDEO, tag::AUDIO]);
+    assert_eq!(Mux::head(&muxer, &picture)[4], 5, "flags");
+    // Without sound there is nothing that could go alone; a new publisher's video is told of.
+    assert!(!Muxer::of(&[video()], Options::default()).leave_out_video());
+    assert!(muxer.leave_out_video());
+    Mux::retune(&mut muxer, &[video(), audio()]);
+    assert_eq!(kinds(&Mux::headers(&muxer, &picture)), [tag::SCRIPT, tag::VIDEO, tag::AUDIO]);
 }

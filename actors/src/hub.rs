@@ -160,7 +160,7 @@ impl Hub {
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.
     pub fn consumer_id(&self, kind: PacketType) -> u32 {
         let sequence = self.ids.consumers.fetch_add(1, Relaxed).wrapping_add(1) & 0x3fff_ffff;
-        (kind as u32) << 30 | sequence
+        kind.number() << 30 | sequence
     }
 
     /// A new consumer of RTP, connected as `extra` says.

@@ -123,8 +123,14 @@ impl Running {
         let _ = self.hub.supervisor.send(Shutdown).await;
         let until = Instant::now() + END_WITHIN;
         let stats = &self.hub.stats;
-        let active =
-            || stats.rtsp.active() + stats.wsp.active() + stats.flv.active() + stats.ts.active() + stats.pulls.active();
+        let active = || {
+            stats.rtsp.active()
+                + stats.wsp.active()
+                + stats.flv.active()
+                + stats.ts.active()
+                + stats.fmp4.active()
+                + stats.pulls.active()
+        };
         while active() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

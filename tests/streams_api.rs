@@ -33,11 +33,13 @@ const CAM: &str = "/live/cam";
 const SERVER: &str = "{vendor,name,version,os,arch,start_on,duration}";
 const RUNTIME: &str = "on,proc{cpu,priv,virt,uptime},streams{sources,consumers},\
                        rtsp{total,active},flv{total,active},wsp{total,active},\
-                       ts{total,active},hls{total,active}";
+                       ts{total,active},hls{total,active},\
+                       fmp4{total,active}";
 const VIDEO: &str = "video{codec,width,height,fixedframerate,framerate,datarate,clockrate}";
 const AUDIO: &str = "audio{codec,samplerate,samplesize,channels,datarate}";
 /// Both carry all.
-const OUTPUTS: &str = "outputs{flv{carries[],leaves_out[]},ts{carries[],leaves_out[]}}";
+const OUTPUTS: &str = "outputs{flv{carries[],leaves_out[]},hls{carries[],leaves_out[]},ts{carries[],leaves_out[]},\
+                       fmp4{carries[],leaves_out[]}}";
 const RECEPTION: &str = "reception{received,lost,ignored,jitter_ms}";
 const CONSUMER: &str = "{id,start_on,packet_type,extra,flow{inbytes,outbytes}}";
 

@@ -19,13 +19,24 @@ use crate::rtsp::udp::Sent;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum PacketType {
-    Rtp = 0,
-    Flv = 1,
-    Ts = 2,
-    Hls = 3,
+    Rtp,
+    Flv,
+    Ts,
+    Hls,
+    Fmp4,
 }
 
 impl PacketType {
+    /// In a consumer's number. There are two bits for it; sequence numbers keep consumers of the last two apart.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Rtp => 0,
+            Self::Flv => 1,
+            Self::Ts => 2,
+            Self::Hls | Self::Fmp4 => 3,
+        }
+    }
+
     /// As REST shows it.
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +44,7 @@ impl PacketType {
             Self::Flv => "FLV",
             Self::Ts => "TS",
             Self::Hls => "HLS",
+            Self::Fmp4 => "FMP4",
         }
     }
 }

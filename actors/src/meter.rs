@@ -162,6 +162,8 @@ pub struct Protocols {
     pub hls: Arc<Traffic>,
     /// MPEG-TS viewers, from their first byte of it on.
     pub ts: Arc<Traffic>,
+    /// Viewers of fragmented MP4, from their first byte of it on.
+    pub fmp4: Arc<Traffic>,
     /// WSP connections.
     pub wsp: Arc<Traffic>,
     /// REST, pages, and the beginning of what is taken over by a viewer. A connection of HTTP/2 is counted whole, with the
@@ -184,6 +186,8 @@ pub struct Stats {
     pub hls: Arc<Counter>,
     /// MPEG-TS viewers, over websocket and HTTP.
     pub ts: Arc<Counter>,
+    /// Viewers of fragmented MP4, over websocket and HTTP.
+    pub fmp4: Arc<Counter>,
     /// WSP sessions: a control connection and what joined it.
     pub wsp: Arc<Counter>,
     /// Connections to cameras, those that are being made included.

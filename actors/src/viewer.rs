@@ -90,6 +90,7 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
             let (kind, counter, traffic) = match output {
                 Output::Flv(_) => (PacketType::Flv, &hub.stats.flv, &hub.stats.traffic.flv),
                 Output::Ts => (PacketType::Ts, &hub.stats.ts, &hub.stats.traffic.ts),
+                Output::Fmp4 => (PacketType::Fmp4, &hub.stats.fmp4, &hub.stats.traffic.fmp4),
             };
             let (id, extra) = (hub.consumer_id(kind), format!("net={}-{},{}", F::NAME, output.name(), link.peer));
             let consumer = Arc::new(Consumer::new(id, kind, extra, Arc::clone(&link)));

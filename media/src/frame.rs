@@ -26,9 +26,8 @@ pub enum Codec {
     Vp8,
     Vp9,
     Jpeg,
+    /// In either framing, that of RFC 3640 or LATM (RFC 6416), see [`Track::is_latm`].
     Aac,
-    /// AAC in LATM framing (RFC 6416).
-    AacLatm,
     Pcmu,
     Pcma,
     G722,
@@ -50,8 +49,7 @@ impl Codec {
             "VP8" => Self::Vp8,
             "VP9" => Self::Vp9,
             "JPEG" => Self::Jpeg,
-            "MPEG4-GENERIC" => Self::Aac,
-            "MP4A-LATM" => Self::AacLatm,
+            "MPEG4-GENERIC" | "MP4A-LATM" => Self::Aac,
             "PCMU" => Self::Pcmu,
             "PCMA" => Self::Pcma,
             "G722" => Self::G722,
@@ -72,7 +70,7 @@ impl Codec {
             Self::Vp8 => "VP8",
             Self::Vp9 => "VP9",
             Self::Jpeg => "JPEG",
-            Self::Aac | Self::AacLatm => "AAC",
+            Self::Aac => "AAC",
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
@@ -118,6 +116,11 @@ pub struct Track {
 }
 
 impl Track {
+    /// Its RTP has AAC in LATM framing (RFC 6416); its frames are as any AAC's.
+    pub fn is_latm(&self) -> bool {
+        self.codec == Codec::Aac && self.encoding.eq_ignore_ascii_case("MP4A-LATM")
+    }
+
     /// As [`Track::name`], or the payload type if nothing else is known: for words to people.
     pub fn codec_name(&self) -> String {
         match self.name() {
@@ -211,6 +214,13 @@ impl Units {
             self.len += piece.len();
             self.pieces.push(piece);
         }
+    }
+
+    /// Adds all units of others.
+    pub fn append(&mut self, mut others: Self) {
+        self.pieces.append(&mut others.pieces);
+        self.units.append(&mut others.units);
+        self.len += others.len;
     }
 
     /// Takes back the unit started last, for instance when its end was lost.

@@ -15,14 +15,17 @@ pub enum Output {
     Flv(flv::Options),
     /// MPEG-TS.
     Ts,
+    /// Fragmented MP4, a fragment a frame.
+    Fmp4,
 }
 
 impl Output {
-    /// As it is called in REST, in logs and behind the dot of a URL.
+    /// As it is called in REST and in logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flv(_) => "flv",
             Self::Ts => "ts",
+            Self::Fmp4 => "fmp4",
         }
     }
 
@@ -30,7 +33,7 @@ impl Output {
     pub fn normalized(self, tracks: &[Track]) -> Self {
         match self {
             Self::Flv(options) => Self::Flv(options.normalized(tracks)),
-            Self::Ts => Self::Ts,
+            Self::Ts | Self::Fmp4 => self,
         }
     }
 
@@ -39,6 +42,7 @@ impl Output {
         match self {
             Self::Flv(options) => flv::mux::refusal(track, options),
             Self::Ts => ts::refusal(track),
+            Self::Fmp4 => fmp4::refusal(track),
         }
     }
 
@@ -47,6 +51,7 @@ impl Output {
         match self {
             Self::Flv(options) => Box::new(flv::Muxer::of(tracks, options)),
             Self::Ts => Box::new(ts::Muxer::new(tracks)),
+            Self::Fmp4 => Box::new(fmp4::Live::new(tracks)),
         }
     }
 
@@ -93,7 +98,7 @@ fn kind(kind: Kind) -> &'static str {
 
 /// What each output makes of these tracks, FLV as it is sent where nothing else is asked for.
 pub fn plans(tracks: &[Track]) -> Vec<Plan> {
-    let lanes = [Output::Flv(flv::Options::default()), Output::Ts].map(|output| output.plan(tracks));
+    let lanes = [Output::Flv(flv::Options::default()), Output::Ts, Output::Fmp4].map(|output| output.plan(tracks));
     lanes.into_iter().chain([hls_plan(tracks)]).collect()
 }
 

@@ -7,7 +7,7 @@ use ipchub_media::rtsp::session::{MAX_PATH, StreamName};
 /// An output of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// A live output: `<path>.flv`, `<path>.ts`
+    /// A live output: `<path>.flv`, `<path>.ts`, `<path>.mp4`
     Live {
         /// Canonical path of the stream.
         path: String,
@@ -44,15 +44,17 @@ pub enum Asked {
 pub enum Format {
     Flv,
     Ts,
+    Fmp4,
 }
 
 impl Format {
-    const ALL: [Self; 2] = [Self::Flv, Self::Ts];
+    const ALL: [Self; 3] = [Self::Flv, Self::Ts, Self::Fmp4];
 
     fn extension(self) -> &'static str {
         match self {
             Self::Flv => ".flv",
             Self::Ts => ".ts",
+            Self::Fmp4 => ".mp4",
         }
     }
 
@@ -61,6 +63,7 @@ impl Format {
         match self {
             Self::Flv => "video/x-flv",
             Self::Ts => "video/mp2t",
+            Self::Fmp4 => "video/mp4",
         }
     }
 }
@@ -144,6 +147,7 @@ mod tests {
             ("/caf%C3%A9/1.flv", flv("/café/1")),
             ("/Room/DOOR.Ts", ts("/Room/DOOR")),
             ("/room/door.flv.ts", ts("/room/door.flv")),
+            ("/Room/x.mp4", live("/Room/x", Format::Fmp4)),
             ("/room/.ts", Asked::Unknown),
             ("/room/door", Asked::Unknown),
             ("/room/door.mp3", Asked::Unknown),

@@ -111,10 +111,54 @@ impl Config {
         })
     }
 
+    /// RTP ticks of so many frames. The clock is the sample rate, or the doubled one with HE-AAC.
+    pub(crate) fn ticks(&self, frames: u32, clock_rate: u32) -> u32 {
+        let samples = u64::from(frames) * u64::from(self.frame_length);
+        (samples * u64::from(clock_rate) / u64::from(self.sample_rate.max(1))) as u32
+    }
+
     /// As in RFC 6381: `mp4a.40.2`.
     pub fn codec_string(&self) -> String {
         format!("mp4a.40.{}", self.object_type)
     }
+}
+
+/// Reads over an `AudioSpecificConfig` whose length nothing says, with the extension that older decoders pass over.
+///
+/// # Errors
+/// If it ends too early, or has an object type or a program config element whose length is not known here.
+pub(crate) fn skip_config(bits: &mut Bits<'_>) -> Result<(), Error> {
+    let first = object_type(bits)?;
+    sample_rate(bits)?;
+    if bits.read(4)? == 0 {
+        return Err(bits.invalid("channelConfiguration"));
+    }
+    let mut core = first;
+    if matches!(first, SBR | PS) {
+        sample_rate(bits)?;
+        core = object_type(bits)?;
+    }
+    if !matches!(core, 1..=4) {
+        return Err(bits.invalid("audioObjectType"));
+    }
+    bits.skip(1)?; // frameLengthFlag
+    if skip_core_coder(bits)? {
+        bits.skip(1)?; // extensionFlag3
+    }
+    // What follows in a StreamMuxConfig is a frameLengthType that is reserved if it looks like this.
+    let mut next = bits.clone();
+    if next.read(11) == Ok(0x2b7) && object_type(&mut next)? == SBR {
+        if next.flag()? {
+            sample_rate(&mut next)?;
+            let mut more = next.clone();
+            if more.read(11) == Ok(0x548) {
+                more.skip(1)?;
+                next = more;
+            }
+        }
+        *bits = next;
+    }
+    Ok(())
 }
 
 /// What an ADTS header says (ISO 14496-3, section 1.A.2.2.1).
@@ -249,7 +293,8 @@ fn program_channels(bits: &mut Bits<'_>) -> Result<u8, Error> {
     if channels == 0 { Err(bits.invalid("program_config_element")) } else { Ok(channels as u8) }
 }
 
-fn hex(text: &str) -> Option<Bytes> {
+/// Bytes of hexadecimal digits, at most what a configuration has.
+pub(super) fn hex(text: &str) -> Option<Bytes> {
     if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_CONFIG {
         return None;
     }

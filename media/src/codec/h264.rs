@@ -55,6 +55,17 @@ pub struct Parameters {
     pub chroma_format: u8,
     /// Bits a sample of luma and chroma.
     pub bit_depth: (u8, u8),
+    /// How a slice header says of which field it is; `None`: all pictures are frames.
+    pub fields: Option<FieldSyntax>,
+}
+
+/// What a reader of slice headers must know to find the field (section 7.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldSyntax {
+    /// Bits of `frame_num`, 4 to 16.
+    pub frame_num_bits: u8,
+    /// `separate_colour_plane_flag`
+    pub separate_planes: bool,
 }
 
 impl Parameters {

@@ -4,6 +4,8 @@ pub mod aac;
 pub(crate) mod bits;
 pub mod h264;
 pub mod h265;
+pub mod latm;
+pub(crate) mod mp3;
 
 use base64::Engine;
 use base64::alphabet;

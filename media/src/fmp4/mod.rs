@@ -5,10 +5,12 @@
 
 mod fragment;
 mod init;
+mod live;
 
 use bytes::Bytes;
 
 use crate::frame::{Codec, Frame, Kind, Parameters, Track};
+pub(crate) use live::Live;
 
 /// Seconds from the output's 0 to the timeline's: what decodes before 0 (reordered frames, audio that came first) stays
 /// above zero.
@@ -45,7 +47,6 @@ pub fn refusal(track: &Track) -> Option<String> {
     let name = track.name();
     match track.codec {
         Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus => None,
-        Codec::AacLatm => Some("AAC in LATM is carried as RTP only".into()),
         Codec::Pcma | Codec::Pcmu | Codec::G722 => Some(format!("players know no {name} in MP4")),
         _ => Some(format!("the hub writes no {name} into MP4")),
     }
@@ -148,3 +149,6 @@ impl Muxer {
         fragment::write(&self.outputs, sequence, samples)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub(super) fn fmtp(track: &Track) -> String {
     match &track.parameters {
         Some(Parameters::H264(parameters)) => list.fill_h264(parameters),
         Some(Parameters::H265(parameters)) => list.fill_h265(parameters),
+        // Its configuration is that of the multiplex, or comes in the stream.
+        Some(Parameters::Aac(_)) if track.is_latm() => return track.fmtp.clone(),
         Some(Parameters::Aac(config)) => list.fill_aac(config),
         None => return track.fmtp.clone(),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::{Description, MAX_LINE, MAX_TRACKS, SdpError};
+use crate::codec::latm::StreamMux;
 use crate::codec::{aac, h264, h265};
 use crate::frame::{Codec, Kind, Parameters, Track};
 use crate::rtsp::message::quoted;
@@ -154,7 +155,8 @@ impl Media {
             rate
         });
         let fmtp = self.formats.remove(&payload_type).unwrap_or_default();
-        let parameters = parameters(encoding.codec, &fmtp, line, notes);
+        let latm = encoding.name.eq_ignore_ascii_case("MP4A-LATM");
+        let parameters = parameters((encoding.codec, latm), &fmtp, line, notes);
         let channels = match self.kind {
             Kind::Audio => encoding.channels.unwrap_or_else(|| default_channels(encoding.codec)),
             Kind::Video | Kind::Other => 0,
@@ -217,8 +219,9 @@ fn leading_number(text: &str) -> Option<u32> {
     text[..end].parse().ok()
 }
 
-fn parameters(codec: Codec, fmtp: &str, line: usize, notes: &mut Vec<String>) -> Option<Parameters> {
+fn parameters((codec, latm): (Codec, bool), fmtp: &str, line: usize, notes: &mut Vec<String>) -> Option<Parameters> {
     match codec {
+        Codec::Aac if latm => checked(StreamMux::from_fmtp(fmtp), line, notes).map(|mux| Parameters::Aac(mux.config)),
         Codec::H264 => checked(h264::Parameters::from_fmtp(fmtp), line, notes).map(Parameters::H264),
         Codec::H265 => checked(h265::Parameters::from_fmtp(fmtp), line, notes).map(Parameters::H265),
         Codec::Aac => checked(aac::Config::from_fmtp(fmtp), line, notes).map(Parameters::Aac),

@@ -163,7 +163,6 @@ fn tracks_without_an_encoding_name() {
     for (codec, expected) in [
         (Codec::H264, "a=rtpmap:97 H264/48000/2"),
         (Codec::Aac, "a=rtpmap:97 MPEG4-GENERIC/48000/2"),
-        (Codec::AacLatm, "a=rtpmap:97 MP4A-LATM/48000/2"),
         (Codec::Opus, "a=rtpmap:97 opus/48000/2"),
         (Codec::Mp3, "a=rtpmap:97 MPA/48000/2"),
     ] {

@@ -67,7 +67,6 @@ fn encoding_name(track: &Track) -> String {
         Codec::Other => String::new(),
         Codec::Mp3 => "MPA".to_owned(),
         Codec::Aac => "MPEG4-GENERIC".to_owned(),
-        Codec::AacLatm => "MP4A-LATM".to_owned(),
         Codec::Opus => "opus".to_owned(),
         codec => codec.name().to_owned(),
     }

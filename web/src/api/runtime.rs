@@ -38,6 +38,8 @@ struct Runtime {
     ts: Connections,
     /// Players of HLS.
     hls: Connections,
+    /// Viewers of fragmented MP4.
+    fmp4: Connections,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     extra: Option<Extra>,
@@ -194,6 +196,7 @@ struct Protocols {
     ts: Bytes,
     /// Counted in `http` too.
     hls: Bytes,
+    fmp4: Bytes,
     /// REST and pages. Connections of HTTP/2 are counted whole, with the viewers on them, who are in their output's as well.
     http: Bytes,
     /// RTP and RTCP of cameras.
@@ -240,7 +243,7 @@ fn extra(figures: &messages::Runtime, stats: &Stats) -> Extra {
         arbiters: stats.arbiters.active(),
         actors: Actors {
             sources: stats.sources.active(),
-            viewers: stats.flv.active() + stats.ts.active(),
+            viewers: stats.flv.active() + stats.ts.active() + stats.fmp4.active(),
             rtsp_sessions: stats.rtsp.active(),
             pulls: stats.pulled_paths.active(),
         },
@@ -251,6 +254,7 @@ fn extra(figures: &messages::Runtime, stats: &Stats) -> Extra {
             wsp: (&*traffic.wsp).into(),
             ts: (&*traffic.ts).into(),
             hls: (&*traffic.hls).into(),
+            fmp4: (&*traffic.fmp4).into(),
             http: (&*traffic.http).into(),
             pulls: Bytes { r#in: traffic.pulled.get(), out: 0 },
         },
@@ -278,6 +282,7 @@ pub async fn runtime(query: web::Query<RuntimeQuery>, hub: web::Data<Hub>) -> Re
         wsp: (&*stats.wsp).into(),
         ts: (&*stats.ts).into(),
         hls: (&*stats.hls).into(),
+        fmp4: (&*stats.fmp4).into(),
         extra: with_extra.then(|| extra(&figures, stats)),
     }))
 }

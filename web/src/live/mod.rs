@@ -41,6 +41,7 @@ impl LiveQuery {
         Ok(match format {
             Format::Flv => Output::Flv(self.options()?),
             Format::Ts => Output::Ts,
+            Format::Fmp4 => Output::Fmp4,
         })
     }
 

@@ -1,10 +1,10 @@
 //! The SPS, read by the `h264-reader` crate through a reader that is more patient than the standard.
 
 use bytes::Bytes;
-use h264_reader::nal::sps::{PicOrderCntType, SeqParameterSet, SpsError};
+use h264_reader::nal::sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet, SpsError};
 use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, Integer, Primitive};
 
-use super::{Parameters, SPS, nal_type};
+use super::{FieldSyntax, Parameters, SPS, nal_type};
 use crate::codec::{Error, bits, plausible_size};
 
 /// `level_idc` that no standard knows: `h264-reader` then checks the size against the highest level only. Cameras declare
@@ -53,6 +53,10 @@ pub(super) fn parse(sps: Bytes) -> Result<Parameters, Error> {
         fixed_frame_rate: timing.is_some_and(|t| t.fixed_frame_rate_flag),
         reorder: if in_order { Some(0) } else { declared },
         chroma_format: chroma_format as u8,
+        fields: matches!(read.frame_mbs_flags, FrameMbsFlags::Fields { .. }).then_some(FieldSyntax {
+            frame_num_bits: read.log2_max_frame_num_minus4 + 4,
+            separate_planes: read.chroma_info.separate_colour_plane_flag,
+        }),
         bit_depth: (8 + read.chroma_info.bit_depth_luma_minus8, 8 + read.chroma_info.bit_depth_chroma_minus8),
     })
 }

@@ -234,8 +234,9 @@ impl Depacketizer {
 
     /// RTP ticks of so many frames. The clock is the sample rate, or the doubled one with HE-AAC.
     fn ticks(&self, frames: u32) -> u32 {
-        let (length, rate) = self.config.as_ref().map_or((1024, self.clock_rate), |c| (c.frame_length, c.sample_rate));
-        let samples = u64::from(frames) * u64::from(length);
-        (samples * u64::from(self.clock_rate) / u64::from(rate.max(1))) as u32
+        match &self.config {
+            Some(config) => config.ticks(frames, self.clock_rate),
+            None => frames.wrapping_mul(1024),
+        }
     }
 }

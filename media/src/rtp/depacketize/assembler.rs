@@ -7,10 +7,13 @@
 //! - On every slice of a picture: seen when a slice that is not its picture's first comes with the timestamp of an access
 //!   unit that has left. From then on this stream's access units end when the timestamp changes: a frame interval later.
 //! - Never: the timestamp ends the access unit.
+//!
+//! The two fields of an interlaced frame are two pictures in H.264, with one timestamp or two and a marker each. Containers
+//! have a frame in a sample, so the first field waits for the second, and goes alone when something else comes.
 
 use bytes::{Bytes, BytesMut};
 
-use super::format::{Class, Format};
+use super::format::{Class, Field, Format};
 use super::{AccessUnit, Error, MAX_ACCESS_UNIT, MAX_PIECES, MAX_UNITS};
 use crate::codec::split_annex_b;
 use crate::{Parameters, Track, Units};
@@ -35,6 +38,19 @@ struct Building {
     damaged: bool,
     /// Packets before it are missing: its first slice must be its picture's first.
     uncertain: bool,
+    /// It has this field only.
+    field: Option<Field>,
+}
+
+impl Building {
+    /// Becomes the second field of a frame.
+    fn follow(&mut self, mut first: Building) {
+        first.units.append(std::mem::take(&mut self.units));
+        first.pieces += self.pieces;
+        first.key |= self.key;
+        first.field = None;
+        *self = first;
+    }
 }
 
 /// What may leave.
@@ -54,6 +70,8 @@ pub(super) struct Assembler<F> {
     pub(super) max_access_unit: usize,
     pub(super) dropped: u64,
     building: Option<Building>,
+    /// A first field that waits for the second.
+    parked: Option<Building>,
     fragment: Option<Fragment>,
     /// Timestamp of the access unit that left last.
     left: Option<u32>,
@@ -76,6 +94,7 @@ impl<F: Format> Assembler<F> {
             max_access_unit: MAX_ACCESS_UNIT,
             dropped: 0,
             building: None,
+            parked: None,
             fragment: None,
             left: None,
             wait_for_timestamp: false,
@@ -93,6 +112,7 @@ impl<F: Format> Assembler<F> {
     pub(super) fn begin_packet(&mut self, timestamp: u32, lost: bool, out: &mut Vec<AccessUnit>) -> Result<(), Error> {
         let mut result = Ok(());
         if lost {
+            self.release(out);
             self.abandon_fragment();
             self.sync = Sync::Lost;
             self.uncertain = true;
@@ -121,6 +141,10 @@ impl<F: Format> Assembler<F> {
     /// To be called after the units of a packet.
     pub(super) fn end_packet(&mut self, marker: bool, out: &mut Vec<AccessUnit>) {
         let complete = self.building.as_ref().is_some_and(|b| b.has_slice || b.damaged);
+        if complete {
+            // Had this been the second field, they would be together now.
+            self.release(out);
+        }
         if marker && complete && self.fragment.is_none() && !self.wait_for_timestamp {
             self.finish(out);
         }
@@ -157,7 +181,7 @@ impl<F: Format> Assembler<F> {
         };
         match self.classify(head, body, at)? {
             class @ Class::Slice { .. } => {
-                if self.slice(class) {
+                if self.slice(class, head, body) {
                     self.keep(Some(nal), 1)?;
                 }
             }
@@ -213,7 +237,7 @@ impl<F: Format> Assembler<F> {
         let class = self.classify(head, &body, at)?;
         if let Class::Slice { .. } = class {
             self.fragment = Some(Fragment::Slice { kind });
-            if self.slice(class) {
+            if self.slice(class, head, &body) {
                 self.keep(None, 1)?;
                 if let Some(building) = &mut self.building {
                     building.units.begin(head);
@@ -238,10 +262,23 @@ impl<F: Format> Assembler<F> {
     }
 
     /// Notes a slice of the access unit; false if it does not belong to it or the access unit is given up.
-    fn slice(&mut self, class: Class) -> bool {
+    fn slice(&mut self, class: Class, head: &[u8], body: &[u8]) -> bool {
         let (Class::Slice { key, first, leading }, Some(building)) = (class, &mut self.building) else { return false };
+        if first && !building.damaged {
+            let field = self.format.field(head, body);
+            let pairs = |half: &Building| half.field.zip(field).is_some_and(|(one, other)| one.pairs_with(other));
+            if building.has_slice && pairs(building) {
+                building.field = None;
+            } else if !building.has_slice {
+                building.field = field;
+                if let Some(first) = self.parked.take_if(|parked| pairs(parked)) {
+                    building.follow(first);
+                }
+            }
+        }
         if !building.has_slice && !first {
-            if self.left == Some(building.timestamp) && !building.uncertain && !self.wait_for_timestamp {
+            let left = self.parked.as_ref().map(|parked| parked.timestamp).or(self.left);
+            if left == Some(building.timestamp) && !building.uncertain && !self.wait_for_timestamp {
                 self.wait_for_timestamp = true;
                 self.sync = Sync::Lost; // what left was half a picture
             }
@@ -326,6 +363,22 @@ impl<F: Format> Assembler<F> {
     fn finish(&mut self, out: &mut Vec<AccessUnit>) {
         self.abandon_fragment();
         let Some(building) = self.building.take() else { return };
+        self.release(out);
+        if building.field.is_some() && !building.damaged {
+            self.parked = Some(building);
+            return;
+        }
+        self.leave(building, out);
+    }
+
+    /// Lets a first field go alone.
+    fn release(&mut self, out: &mut Vec<AccessUnit>) {
+        if let Some(parked) = self.parked.take() {
+            self.leave(parked, out);
+        }
+    }
+
+    fn leave(&mut self, building: Building, out: &mut Vec<AccessUnit>) {
         self.left = Some(building.timestamp);
         if building.damaged {
             self.sync = Sync::Lost;

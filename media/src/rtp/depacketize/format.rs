@@ -37,4 +37,22 @@ pub(super) trait Format: std::fmt::Debug {
     /// Remembers a parameter set; answers whether it is news.
     fn remember(&mut self, nal: Bytes) -> Result<bool, codec::Error>;
     fn parameters(&self) -> Option<Parameters>;
+    /// For a picture's first slice: which field it is of, if it is of one.
+    fn field(&self, _head: &[u8], _body: &[u8]) -> Option<Field> {
+        None
+    }
+}
+
+/// One of the two fields of an interlaced frame that is coded as two pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) bottom: bool,
+    pub(super) frame_num: u32,
+}
+
+impl Field {
+    /// Whether both make a frame (ITU-T H.264, section 3.30): the fields of a pair differ in parity and share a number.
+    pub(super) fn pairs_with(self, other: Self) -> bool {
+        self.bottom != other.bottom && self.frame_num == other.frame_num
+    }
 }

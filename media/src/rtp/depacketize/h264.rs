@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::assembler::Assembler;
-use super::format::{Class, Format};
+use super::format::{Class, Field, Format};
 use super::{AccessUnit, Error, cut_sized};
+use crate::codec::bits::{self, Bits};
 use crate::codec::{self, h264};
 use crate::rtp::Packet;
 use crate::{Parameters, Track};
@@ -16,6 +17,9 @@ const MTAP16: u8 = 26;
 const MTAP24: u8 = 27;
 pub(in crate::rtp) const FU_A: u8 = 28;
 const FU_B: u8 = 29;
+
+/// Bytes in which a slice header has said its field: three Exp-Golomb codes of at most 63 bits, and 20 bits.
+const SLICE_HEADER: usize = 32;
 
 /// SEI payload type of the recovery point (ITU-T H.264, section D.1.8).
 const RECOVERY_POINT: u32 = 6;
@@ -143,6 +147,20 @@ impl Format for H264 {
 
     fn parameters(&self) -> Option<Parameters> {
         self.known.clone().map(Parameters::H264)
+    }
+
+    /// Section 7.3.3.
+    fn field(&self, _: &[u8], body: &[u8]) -> Option<Field> {
+        let syntax = self.known.as_ref()?.fields?;
+        let start = bits::unescape(&body[..body.len().min(SLICE_HEADER)]);
+        let mut bits = Bits::new(&start, "slice header");
+        for _ in ["first_mb_in_slice", "slice_type", "pic_parameter_set_id"] {
+            bits.ue().ok()?;
+        }
+        bits.skip(if syntax.separate_planes { 2 } else { 0 }).ok()?;
+        let frame_num = bits.read(syntax.frame_num_bits.into()).ok()?;
+        let is_field = bits.flag().ok()?;
+        is_field.then(|| bits.flag().ok().map(|bottom| Field { bottom, frame_num })).flatten()
     }
 }
 

@@ -1,4 +1,5 @@
-//! From RTP payloads to access units: H.264 (RFC 6184), H.265 (RFC 7798), AAC (RFC 3640) and plain audio.
+//! From RTP payloads to access units: H.264 (RFC 6184), H.265 (RFC 7798), AAC (RFC 3640, RFC 6416)
+//! and plain audio.
 //!
 //! Packets come in order, with a note where some are missing. What leaves is whole: a picture with a hole is dropped, and so
 //! are the pictures after it up to the next key frame. An error says what is wrong at which byte of the payload, and the
@@ -9,6 +10,7 @@ mod assembler;
 mod format;
 mod h264;
 mod h265;
+mod latm;
 mod plain;
 
 use bytes::Bytes;
@@ -116,6 +118,7 @@ enum Format {
     H264(Box<h264::Depacketizer>),
     H265(Box<h265::Depacketizer>),
     Aac(Box<aac::Depacketizer>),
+    Latm(Box<latm::Depacketizer>),
     Plain(plain::Depacketizer),
 }
 
@@ -126,6 +129,7 @@ impl Depacketizer {
         let format = match track.codec {
             Codec::H264 => Format::H264(Box::new(h264::Depacketizer::new(track))),
             Codec::H265 => Format::H265(Box::new(h265::Depacketizer::new(track))),
+            Codec::Aac if track.is_latm() => Format::Latm(Box::new(latm::Depacketizer::new(track))),
             Codec::Aac => Format::Aac(Box::new(aac::Depacketizer::new(track))),
             _ => Format::Plain(plain::Depacketizer::new(track)?),
         };
@@ -138,7 +142,7 @@ impl Depacketizer {
         match &mut self.format {
             Format::H264(h264) => h264.assembler.max_access_unit = bytes,
             Format::H265(h265) => h265.assembler.max_access_unit = bytes,
-            Format::Aac(_) | Format::Plain(_) => {}
+            Format::Aac(_) | Format::Latm(_) | Format::Plain(_) => {}
         }
         self
     }
@@ -152,7 +156,8 @@ impl Depacketizer {
             Format::H264(h264) => h264.push(packet, lost, out),
             Format::H265(h265) => h265.push(packet, lost, out),
             Format::Aac(aac) => aac.push(packet, lost, out),
-            Format::Plain(plain) => plain.push(packet, out),
+            Format::Latm(latm) => latm.push(packet, lost, out),
+            Format::Plain(plain) => plain.push(packet, lost, out),
         }
     }
 
@@ -162,6 +167,7 @@ impl Depacketizer {
             Format::H264(h264) => h264.assembler.parameters(),
             Format::H265(h265) => h265.assembler.parameters(),
             Format::Aac(aac) => aac.parameters(),
+            Format::Latm(latm) => latm.parameters(),
             Format::Plain(_) => None,
         }
     }
@@ -172,6 +178,7 @@ impl Depacketizer {
             Format::H264(h264) => h264.assembler.dropped,
             Format::H265(h265) => h265.assembler.dropped,
             Format::Aac(aac) => aac.dropped,
+            Format::Latm(latm) => latm.dropped,
             Format::Plain(plain) => plain.dropped,
         }
     }

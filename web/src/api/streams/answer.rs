@@ -63,14 +63,16 @@ pub(super) struct Stream {
 #[derive(Serialize, ToSchema)]
 struct Outputs {
     flv: Carried,
+    hls: Carried,
     ts: Carried,
+    fmp4: Carried,
 }
 
 impl Outputs {
     fn of(tracks: &[Track]) -> Self {
         let plans = output::plans(tracks);
         let of = |name| plans.iter().find(|plan| plan.name == name).map(Carried::from).unwrap_or_default();
-        Self { flv: of("flv"), ts: of("ts") }
+        Self { flv: of("flv"), hls: of("hls"), ts: of("ts"), fmp4: of("fmp4") }
     }
 }
 
@@ -246,7 +248,7 @@ struct Viewer {
     /// RFC 3339.
     #[schema(example = "2030-01-02T15:04:05.123456789+01:00")]
     start_on: String,
-    /// `FLV`, `TS` or `RTP`.
+    /// `FLV`, `TS`, `FMP4`, `HLS` or `RTP`.
     #[schema(example = "FLV")]
     packet_type: &'static str,
     /// How it is connected.

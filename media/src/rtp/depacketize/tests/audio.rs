@@ -119,6 +119,7 @@ fn plain_audio_and_what_is_only_relayed() {
         (Codec::Opus, "fc01", Some("fc01")),
         (Codec::Mp3, "00000000fffb90", Some("fffb90")),
         (Codec::Mp3, "00000010fffb90", None),
+        (Codec::Mp3, "00000000fffb9064", None),
         (Codec::Mp3, "0000", None),
         (Codec::Opus, "", None),
     ] {
@@ -128,9 +129,116 @@ fn plain_audio_and_what_is_only_relayed() {
         let seen: Vec<_> = out.iter().map(|unit| (unit.timestamp, units(unit).remove(0))).collect();
         assert_eq!(seen, expected.map(|e| (7, hex(e).to_vec())).into_iter().collect::<Vec<_>>(), "{codec:?}");
     }
-    for codec in [Codec::Av1, Codec::Vp8, Codec::Jpeg, Codec::AacLatm, Codec::L16, Codec::G726, Codec::Other] {
+    for codec in [Codec::Av1, Codec::Vp8, Codec::Jpeg, Codec::L16, Codec::G726, Codec::Other] {
         assert!(Depacketizer::new(&track(codec, 8000, "")).is_none(), "{codec:?}");
     }
     let robust = Track { encoding: "mpa-robust".into(), ..track(Codec::Mp3, 90_000, "") };
     assert!(Depacketizer::new(&robust).is_none());
+}
+
+/// From ffmpeg: an `AudioMuxElement` with its configuration (8 kHz, mono), one without, and the frame in the latter as the
+/// same encoder wrote it behind an ADTS header.
+const LATM_FIRST: &str = "200015881fe62ef01002630bb319a9c97199b9718981800013e5293e65337e3f6fe7e26ae489224891224420090909090909 \
+    0909090909090909097584bb6f5ebb8322448a594d9b9419122366cd9b965965965965965965965965965965965965965965 \
+    9659659659659659659659659659659659659659659659659659659659659659659659659659659659659659659659659659 \
+    6596596596596596596596596596596596596596596596596596596596596596596596596596596596596596596596596596 \
+    59659780";
+const LATM_NEXT: &str = "c300917945d142ab7e3d7fe3fdffc4be2eeee49248b5a7afa9f6fd7d5680c9f0067f7841fe3e027dc038847b903fc7c3607b \
+    80ffc183bef083fc361df7843ff0d877de107f83077dc83ff060efa00ffc019fdc07fe0c0424327c00efba41db30cfee03ff \
+    003ba007fe0077415018bf8997218bf89e6f1044045e6fe08e2fe2650280015000e00700";
+const LATM_FRAME: &str = "0122f28ba28556fc7affc7fbff897c5dddc924916b4f5f53edfafaad0193e00cfef083fc7c04fb807108f7207f8f86c0f701 \
+    ff83077de107f86c3bef087fe1b0efbc20ff060efb907fe0c1df401ff8033fb80ffc18084864f801df7483b6619fdc07fe00 \
+    77400ffc00ee82a0317f132e4317f13cde208808bcdfc11c5fc4ca050002a001c00e";
+
+fn latm(fmtp: &str) -> Depacketizer {
+    let track = Track { encoding: "MP4A-LATM".into(), ..track(Codec::Aac, 8000, fmtp) };
+    Depacketizer::new(&track).expect("supported")
+}
+
+#[test]
+fn latm_with_its_configuration_in_the_stream() {
+    let first = hex(LATM_FIRST);
+    for cut in 0..first.len() {
+        let (mut latm, mut out) = (latm("cpresent=1"), Vec::new());
+        // Come upon in the middle: nothing can be made of it, and nothing is wrong.
+        latm.push(&packet(0, true, hex(LATM_NEXT)), false, &mut out).expect("it only waits");
+        assert!(out.is_empty());
+        for (marker, part) in [(false, first.slice(..cut)), (true, first.slice(cut..))] {
+            latm.push(&packet(1024, marker, part), false, &mut out).expect("valid");
+        }
+        latm.push(&packet(2048, true, hex(LATM_NEXT)), false, &mut out).expect("valid");
+        assert_eq!(out.iter().map(|unit| unit.timestamp).collect::<Vec<_>>(), [1024, 2048], "cut at {cut}");
+        let Some(Parameters::Aac(config)) = &out[0].parameters else { panic!("no configuration") };
+        assert_eq!((config.sample_rate, config.channels, config.object_type), (8000, 1, 2));
+        assert!(out[1].parameters.is_none());
+        assert_eq!(units(&out[1]), [hex(LATM_FRAME).to_vec()]);
+    }
+}
+
+/// With the configuration in the description elements begin with a frame's length, and several may share a packet.
+#[test]
+fn latm_with_its_configuration_in_the_description() {
+    let fmtp = "profile-level-id=1;cpresent=0;config=40002B103FC0";
+    let (mut latm, mut out) = (latm(fmtp), Vec::new());
+    let long = [&[0xff, 45][..], &[7; 300]].concat();
+    latm.push(&packet(0, true, hex("03 aabbcc 02 ddee")), false, &mut out).expect("valid");
+    for (marker, part) in [(false, &long[..100]), (false, &long[100..101]), (true, &long[101..])] {
+        latm.push(&packet(2048, marker, Bytes::copy_from_slice(part)), false, &mut out).expect("valid");
+    }
+    let seen: Vec<_> = out.iter().map(|unit| (unit.timestamp, units(unit).remove(0))).collect();
+    assert_eq!(seen, [(0, hex("aabbcc").to_vec()), (1024, hex("ddee").to_vec()), (2048, vec![7; 300])]);
+    assert!(out[0].parameters.is_some() && out[1].parameters.is_none());
+}
+
+#[test]
+fn latm_losses_and_lies() {
+    let fmtp = "cpresent=0;config=40002B103FC0";
+    let cases: &[(&str, Packets<'_>, (usize, usize, u64))] = &[
+        ("lost end", &[(0, false, false, "05 aabb"), (1024, true, true, "01 cc")], (1, 0, 1)),
+        ("never ended", &[(0, false, false, "05 aabb"), (1024, true, false, "01 cc")], (1, 1, 1)),
+        (
+            "ended too early",
+            &[(0, false, false, "05 aabb"), (0, true, false, "cc"), (1, true, false, "01 dd")],
+            (1, 1, 1),
+        ),
+        ("lost beginning", &[(0, true, true, "ff ff"), (1024, true, false, "01 cc")], (1, 0, 1)),
+        ("nothing", &[(0, true, false, "")], (0, 0, 0)),
+    ];
+    for (name, packets, expected) in cases {
+        let (mut latm, mut out, mut errors) = (latm(fmtp), Vec::new(), 0);
+        for (timestamp, marker, lost, payload) in *packets {
+            errors += usize::from(latm.push(&packet(*timestamp, *marker, hex(payload)), *lost, &mut out).is_err());
+        }
+        assert_eq!((out.len(), errors, latm.dropped()), *expected, "{name}");
+    }
+    // Without end: a bound, then on.
+    let (mut latm, mut out) = (latm(fmtp), Vec::new());
+    let mut refused = 0;
+    for _ in 0..400 {
+        refused += usize::from(latm.push(&packet(0, false, vec![0xff; 1000]), false, &mut out).is_err());
+    }
+    assert!((2..=4).contains(&refused), "{refused}");
+}
+
+/// A frame of 417 bytes in one packet and in three; and what cannot be put together.
+#[test]
+fn mpeg_audio_in_fragments() {
+    let frame = [&[0xff, 0xfb, 0x90, 0x64][..], &[5; 413]].concat();
+    let part = |from: usize, to: usize| {
+        let head = (from as u32).to_be_bytes();
+        Bytes::from([&head[..], &frame[from..to]].concat())
+    };
+    for cut in 4..frame.len() {
+        let mut mpeg = Depacketizer::new(&track(Codec::Mp3, 90_000, "")).expect("supported");
+        let mut out = Vec::new();
+        mpeg.push(&packet(1, true, part(0, 417)), false, &mut out).expect("valid");
+        for (from, to) in [(0, cut), (cut, 417)] {
+            mpeg.push(&packet(2, false, part(from, to)), false, &mut out).expect("valid");
+        }
+        assert_eq!(out.iter().map(|unit| units(unit).remove(0)).collect::<Vec<_>>(), [frame.clone(), frame.clone()]);
+        // The end of one whose beginning is missing, with a gap that was noticed and one that was not.
+        assert!(mpeg.push(&packet(3, false, part(cut, 417)), true, &mut out).is_ok());
+        assert!(mpeg.push(&packet(3, false, part(cut, 417)), false, &mut out).is_err());
+        assert_eq!(out.len(), 2);
+    }
 }

@@ -1,6 +1,7 @@
 use super::*;
 
 mod cases;
+mod fields;
 
 use cases::{H264, H265};
 

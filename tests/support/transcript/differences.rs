@@ -30,6 +30,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     row("*", "body/error", "-", "*", "they say what is wrong and where"),
     row("*", "origin", "\"\"", "\"*\"", "a page may read why it was refused"),
     row("*: runtime*", "body/ts/*", "-", "*", "MPEG-TS is counted"),
+    row("*: runtime*", "body/fmp4/*", "-", "*", "fragmented MP4 is counted"),
     row("*: runtime*", "body/hls/*", "-", "*", "HLS is counted"),
     row("*: runtime?extra=1", "body/extra/*", "<number>", "-", "figures of Go's allocator"),
     row("*: runtime?extra=1", "body/extra/*", "-", "*", "figures of this program"),

@@ -27,6 +27,7 @@ use crate::messages::{
     Unsubscribe,
 };
 use crate::meter::Active;
+use crate::on_wake::{OnWake, Together, every};
 use crate::rtp_lane::RtpLane;
 use crate::trouble::Trouble;
 use absence::Absence;
@@ -239,8 +240,8 @@ impl Actor for Source {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Whoever claimed the path publishes next; if it does not, nobody waits for it for ever.
         self.wait_for_publisher(ctx);
-        ctx.run_interval(rtp::REPORTS, |source, _| source.report());
-        ctx.run_interval(MEASURE, |source, ctx| {
+        let reports = every(rtp::REPORTS, |source: &mut Self, _| source.report());
+        let measure = every(MEASURE, |source: &mut Self, ctx| {
             if source.absent.as_ref().is_some_and(|publisher| !publisher.connected()) {
                 source.absent = None;
                 source.wait_for_publisher(ctx);
@@ -250,6 +251,7 @@ impl Actor for Source {
                 track.measure(&info, MEASURE);
             }
         });
+        ctx.spawn(OnWake::new(Together::new(vec![reports, measure])));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

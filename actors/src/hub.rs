@@ -8,6 +8,7 @@ use actix::Addr;
 
 use crate::accounts::{Accounts, Gate};
 use crate::connection::Link;
+use crate::hls::Spool;
 use crate::info::{Consumer, PacketType};
 use crate::meter::Stats;
 use crate::route_table::RouteTable;
@@ -100,6 +101,8 @@ pub struct Hub {
     pub channels: Arc<Channels>,
     /// The multicast groups, if they are on.
     pub multicast: Option<Arc<Groups>>,
+    /// The folder for segments of HLS, if there is one.
+    pub(crate) spool: Option<Arc<Spool>>,
     /// When the hub started.
     pub started: Started,
     ids: Arc<Ids>,
@@ -149,8 +152,9 @@ impl Hub {
     ) -> Self {
         let Tables { routes, accounts, gate } = tables;
         let multicast = settings.multicast.clone().map(|range| Arc::new(Groups::new(range)));
+        let spool = settings.hls.open_folder();
         let (channels, started, ids) = (Arc::default(), Started::now(), Arc::default());
-        Self { multicast, settings, stats, supervisor, routes, accounts, gate, udp, channels, started, ids }
+        Self { multicast, spool, settings, stats, supervisor, routes, accounts, gate, udp, channels, started, ids }
     }
 
     /// A new consumer's number: the kind in the upper two bits, a sequence number below, as scripts of the original know it.

@@ -7,6 +7,7 @@ pub mod camera;
 pub mod ffmpeg;
 pub mod flv;
 pub mod gstreamer;
+pub mod hls;
 pub mod http;
 pub mod hub;
 pub mod json;

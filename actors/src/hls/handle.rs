@@ -1,8 +1,9 @@
 //! What requests use: the newest snapshot, waiting for a newer one, sessions.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 
 use super::HlsMuxer;
 use super::sessions::{Session, Sessions};
+use super::spool::Kept;
 use crate::accounts;
 use crate::hub::Hub;
 use crate::info::SourceInfo;
@@ -56,6 +58,8 @@ pub struct Handle {
     begin: Instant,
     /// Requests that wait for the first part.
     opening: Arc<Counter>,
+    /// Segments that lie in the folder, by number.
+    pub(super) kept: Mutex<BTreeMap<u64, Arc<Kept>>>,
 }
 
 type Moment = Option<Arc<Presentation>>;
@@ -73,6 +77,7 @@ impl Handle {
                 touched: AtomicU64::new(0),
                 begin: Instant::now(),
                 opening: Arc::default(),
+                kept: Mutex::default(),
             });
             HlsMuxer::begin(hub.clone(), found.clone(), Arc::clone(&handle), publisher);
             handle
@@ -172,6 +177,25 @@ impl Handle {
         };
         self.touch();
         found
+    }
+
+    /// A complete segment.
+    ///
+    /// # Errors
+    /// If there is none of that number.
+    pub async fn segment(&self, number: u64) -> Result<Bytes, HlsError> {
+        let now = self.content().await?;
+        let segment = now.segment(number).ok_or(HlsError::Missing)?;
+        if let Some(body) = &segment.body {
+            return Ok(body.clone());
+        }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
+        let kept = kept.ok_or(HlsError::Missing)?;
+        match tokio::task::spawn_blocking(move || kept.read()).await {
+            Ok(Ok(body)) => Ok(body),
+            // Somebody removed it.
+            _ => Err(HlsError::Missing),
+        }
     }
 
     /// A part; of the one that is hinted at, once it is there.

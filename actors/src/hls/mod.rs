@@ -6,13 +6,16 @@
 mod handle;
 mod muxer;
 mod sessions;
+mod spool;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{Handle, HlsError};
 pub use muxer::HlsMuxer;
 pub use sessions::Session;
+pub use spool::Spool;
 
 /// From the configuration.
 #[derive(Debug, Clone)]
@@ -31,6 +34,20 @@ pub struct Settings {
     pub path: Option<PathBuf>,
     /// Bytes of all sources' segments in that folder at most.
     pub path_bytes: u64,
+}
+
+impl Settings {
+    /// The folder for segments. Where it cannot be used that is logged, and they stay in memory.
+    pub(crate) fn open_folder(&self) -> Option<Arc<Spool>> {
+        let path = self.path.as_ref()?;
+        match Spool::open(path, self.path_bytes) {
+            Ok(spool) => Some(Arc::new(spool)),
+            Err(error) => {
+                log::error!("hls.path = {}: {error}; segments stay in memory", path.display());
+                None
+            }
+        }
+    }
 }
 
 impl Default for Settings {

@@ -1,14 +1,14 @@
 //! The actor: a consumer of the source's frames. Begins with the cached GOP, ends with the last player or with the source.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use ipchub_media::hls::{Config, Format, Presentation, Segmenter};
 use tokio::sync::watch;
 
-use super::Handle;
+use super::{Handle, Spool};
 use crate::hub::Hub;
 use crate::info::PacketType;
 use crate::messages::{EndViewing, Found, FrameItem, SubscribeFrames, Unsubscribe};
@@ -16,6 +16,9 @@ use crate::trouble::Trouble;
 
 /// How often it looks for players that left or were kicked; a kick is to show within a second.
 const SWEEP: Duration = Duration::from_millis(250);
+
+/// Segments of one source that are being written at once; what they hold is held in memory until then.
+const MAX_WRITING: usize = 3;
 
 /// Cuts one source's frames.
 #[derive(Debug)]
@@ -29,6 +32,18 @@ pub struct HlsMuxer {
     id: u32,
     reason: Option<String>,
     trouble: Trouble,
+    writing: Writing,
+}
+
+/// Segments on their way into the folder.
+#[derive(Debug, Default)]
+struct Writing {
+    /// Of this muxer's files.
+    run: u64,
+    /// How many are being written.
+    now: usize,
+    /// The first that was not looked at yet.
+    next: u64,
 }
 
 impl HlsMuxer {
@@ -43,7 +58,9 @@ impl HlsMuxer {
             ctx.set_mailbox_capacity(hub.settings.viewer_queue);
             let id = hub.consumer_id(PacketType::Hls);
             let (segmenter, reason, trouble) = Default::default();
-            Self { hub, found, handle, moments, segmenter, id, reason, trouble }
+            let run = hub.spool.as_ref().map_or(0, |spool| spool.run());
+            let writing = Writing { run, ..Writing::default() };
+            Self { hub, found, handle, moments, segmenter, id, reason, trouble, writing }
         })
     }
 
@@ -62,9 +79,49 @@ impl HlsMuxer {
         }
     }
 
-    fn publish(&self) {
-        if let Some(segmenter) = &self.segmenter {
-            self.moments.send_replace(Some(Arc::new(segmenter.presentation())));
+    fn publish(&mut self, ctx: &mut Context<Self>) {
+        let Some(segmenter) = &mut self.segmenter else { return };
+        let mut now = segmenter.presentation();
+        if let Some(spool) = self.hub.spool.clone() {
+            let mut kept = self.handle.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = now.segments.front().map_or(now.next, |segment| segment.number);
+            let still = kept.split_off(&first);
+            let gone = std::mem::replace(&mut *kept, still);
+            if !gone.is_empty() {
+                // Files are removed when they are dropped.
+                tokio::task::spawn_blocking(move || drop(gone));
+            }
+            // As long as a player may want the parts the whole stays in memory.
+            kept.range(..now.parts_from()).for_each(|(number, _)| segmenter.release(*number));
+            drop(kept);
+            now = segmenter.presentation();
+            self.spool(&spool, &now, ctx);
+        }
+        self.moments.send_replace(Some(Arc::new(now)));
+    }
+
+    /// Writes what is complete and not yet in the folder. What a slow disk has no time for stays in memory.
+    fn spool(&mut self, spool: &Arc<Spool>, now: &Presentation, ctx: &mut Context<Self>) {
+        let next = std::mem::replace(&mut self.writing.next, now.next);
+        for segment in now.segments.iter().filter(|segment| segment.number >= next) {
+            let Some(body) = segment.body.clone().filter(|_| self.writing.now < MAX_WRITING) else { continue };
+            self.writing.now += 1;
+            let (spool, run, number) = (Arc::clone(spool), self.writing.run, segment.number);
+            let write = tokio::task::spawn_blocking(move || spool.keep(run, number, &body));
+            ctx.spawn(write.into_actor(self).map(move |written, muxer, _| {
+                muxer.writing.now -= 1;
+                match written {
+                    Ok(Ok(kept)) => {
+                        let mut all = muxer.handle.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                        all.insert(number, Arc::new(kept));
+                    }
+                    Ok(Err(error)) => {
+                        let place = format!("{}, segment {number} stays in memory", muxer.found.info.path);
+                        muxer.trouble.warn(&place, &error);
+                    }
+                    Err(_) => {}
+                }
+            }));
         }
     }
 
@@ -99,7 +156,7 @@ impl Actor for HlsMuxer {
                     muxer.warn(&error);
                 }
                 muxer.segmenter = Some(segmenter);
-                muxer.publish();
+                muxer.publish(ctx);
             }
             Err(_) => muxer.end("the stream has ended", ctx),
         }));
@@ -119,6 +176,7 @@ impl Actor for HlsMuxer {
         }
         let reason = self.reason.as_deref().unwrap_or("ended");
         self.found.info.end_hls(&self.handle);
+        self.handle.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.handle.sessions.end(reason, &self.found.info.path);
         log::info!("{}: hls ended: {reason}", self.found.info.path);
     }
@@ -127,7 +185,7 @@ impl Actor for HlsMuxer {
 impl Handler<FrameItem> for HlsMuxer {
     type Result = ();
 
-    fn handle(&mut self, item: FrameItem, _: &mut Self::Context) {
+    fn handle(&mut self, item: FrameItem, ctx: &mut Self::Context) {
         let Some(segmenter) = &mut self.segmenter else { return };
         let news = match item {
             FrameItem::Retune(tracks) => {
@@ -141,7 +199,7 @@ impl Handler<FrameItem> for HlsMuxer {
             FrameItem::Frame(frame) => segmenter.frame(frame, now()),
         };
         match news {
-            Ok(true) => self.publish(),
+            Ok(true) => self.publish(ctx),
             Ok(false) => {}
             Err(error) => self.warn(&error),
         }

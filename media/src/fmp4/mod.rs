@@ -149,3 +149,6 @@ impl Muxer {
         fragment::write(&self.outputs, sequence, samples)
     }
 }
+
+#[cfg(test)]
+mod tests;

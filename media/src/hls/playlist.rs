@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::piece::Piece;
-use super::presentation::{Part, Presentation, Segment};
+use super::presentation::{Part, Presentation};
 use super::wall::date_time;
 
 /// Compatibility version: 9 has `EXT-X-SKIP` (section 8).
@@ -81,12 +81,9 @@ impl Presentation {
         if skipped > 0 {
             writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
         }
-        let mut rest: Duration = self.listed().map(|segment| segment.duration).sum();
-        rest += self.open.as_ref().map_or(Duration::ZERO, |open| open.duration);
+        let parts_from = self.parts_from();
         let mut init = None;
         for (n, segment) in self.listed().map(|segment| &**segment).chain(&self.open).enumerate() {
-            let from_end = rest;
-            rest = rest.saturating_sub(segment.duration);
             if n < skipped {
                 continue;
             }
@@ -98,7 +95,7 @@ impl Presentation {
                 writeln!(out, "#EXT-X-MAP:URI=\"{}\"", uri(Piece::Init(segment.init.number)))?;
             }
             writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(segment.date))?;
-            if from_end <= Duration::from_secs(PARTS_WITHIN * self.target_duration) + segment.duration {
+            if segment.number >= parts_from {
                 for (n, part) in segment.parts.iter().enumerate() {
                     write_part(part, &uri(Piece::Part(segment.number, n)), out)?;
                 }
@@ -139,6 +136,19 @@ impl Presentation {
         self.discontinuities + unlisted as u64 + u64::from(first.is_some_and(|segment| segment.discontinuity))
     }
 
+    /// The first segment whose parts are listed.
+    pub fn parts_from(&self) -> u64 {
+        let limit = Duration::from_secs(PARTS_WITHIN * self.target_duration);
+        let mut from_end = self.open.as_ref().map_or(Duration::ZERO, |open| open.duration);
+        let near = self.listed().rev().take_while(|segment| {
+            // Its end lies within.
+            let end = from_end;
+            from_end += segment.duration;
+            end <= limit
+        });
+        self.next - near.count() as u64
+    }
+
     /// How many segments lie before the skip boundary.
     fn skippable(&self) -> usize {
         let boundary = Duration::from_secs(SKIP_UNTIL * self.target_duration);
@@ -155,12 +165,4 @@ impl Presentation {
 fn write_part(part: &Part, uri: &Uri<'_>, out: &mut String) -> fmt::Result {
     let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
     writeln!(out, "#EXT-X-PART:DURATION={:.5},URI=\"{uri}\"{independent}", part.duration.as_secs_f64())
-}
-
-impl Segment {
-    /// Where its parts begin in the whole, and their lengths.
-    pub fn part_range(&self, part: usize) -> Option<(usize, usize)> {
-        let begin = self.parts.get(..part)?.iter().map(|part| part.bytes.len()).sum();
-        Some((begin, self.parts.get(part)?.bytes.len()))
-    }
 }

@@ -136,6 +136,8 @@ impl Presentation {
             Some(open) => open.parts.get(part),
             None => self.segment(number).and_then(|segment| segment.parts.get(part)),
         };
+        // Of a segment that is kept elsewhere the parts are gone.
+        let found = found.filter(|part| !part.bytes.is_empty());
         match found {
             Some(part) => Lookup::Found(part.bytes.clone()),
             None if self.hinted() == (number, part) && !self.ended => Lookup::Next,

@@ -92,6 +92,8 @@ pub struct Segmenter {
     /// Frames of what leads, and their ticks, since the init section began.
     pictures: (u32, i64),
     wall: Wall,
+    /// It is given what was there before.
+    opening: bool,
 }
 
 impl Segmenter {
@@ -118,6 +120,7 @@ impl Segmenter {
             target_duration: (config.fragment.as_secs_f64().ceil() as u64).max(1),
             pictures: (0, 0),
             wall: Wall::default(),
+            opening: false,
         };
         segmenter.retune(tracks);
         segmenter
@@ -152,7 +155,10 @@ impl Segmenter {
         {
             self.wall.note(nanos(newest.dts, container.leading_rate()), now);
         }
-        frames.into_iter().try_for_each(|frame| self.take(frame).map(drop))?;
+        self.opening = true;
+        let taken = frames.into_iter().try_for_each(|frame| self.take(frame).map(drop));
+        self.opening = false;
+        taken?;
         let leading = self.container.as_ref().and_then(|container| {
             self.held.values().map(|held| &held.frame).find(|frame| container.leads(frame.track))
         });
@@ -250,7 +256,7 @@ impl Segmenter {
         }
         // Clocks of a millisecond make frames of 33 and 34 ms: an eighth of a frame more is no part too long.
         if part + step > self.part_ticks + step / 8 {
-            if self.segments.is_empty() {
+            if self.segments.is_empty() && !self.opening {
                 return self.end_first(dts, key).map(|()| true);
             }
             self.end_part(dts)?;
@@ -422,3 +428,6 @@ fn nanos(ticks: i64, rate: u32) -> i128 {
 fn ticks(ticks: i64, rate: u32) -> Duration {
     Duration::from_nanos(nanos(ticks.max(0), rate).clamp(0, i128::from(u64::MAX)) as u64)
 }
+
+#[cfg(test)]
+mod tests;

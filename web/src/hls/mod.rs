@@ -155,7 +155,7 @@ pub(crate) async fn piece(
     let session = handle.session(id, peer(request)?)?;
     let body = match piece {
         Piece::Init(number) => handle.content().await?.init(number).map(|init| init.bytes.clone()),
-        Piece::Segment(number) => handle.content().await?.segment(number).and_then(|segment| segment.body.clone()),
+        Piece::Segment(number) => Some(handle.segment(number).await?),
         Piece::Part(number, part) => Some(handle.part(&session, number, part).await?),
     };
     let body = body.ok_or_else(missing)?;

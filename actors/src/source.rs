@@ -198,6 +198,8 @@ impl Source {
         }
         let Some(state) = self.tracks.get_mut(track) else { return };
         let dts = state.decode_time(pts);
+        // A sender report that moved the track back, or more reordering than was declared: shown as soon as it is decoded.
+        let pts = pts.max(dts);
         state.rate.add(unit.units.len());
         let frame = Frame { track, pts, dts, key: unit.key, units: unit.units };
         if self.absence.begins_with(&frame, state.track.clock_rate) {

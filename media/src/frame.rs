@@ -142,7 +142,7 @@ pub struct Frame {
     pub track: usize,
     /// When to show it: ticks of the track's clock on the source's timeline.
     pub pts: i64,
-    /// When to decode it: same units, never above `pts` but for a publisher that reorders more than it declared; never goes back.
+    /// When to decode it: same units, never above `pts`; never goes back.
     pub dts: i64,
     /// A decoder can start here. Always true for audio.
     pub key: bool,

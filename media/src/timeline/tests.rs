@@ -1,3 +1,5 @@
+mod torture;
+
 use super::*;
 
 fn ms(n: u64) -> Duration {

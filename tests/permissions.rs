@@ -134,11 +134,7 @@ fn challenges_and_tokens_over_rtsp() {
     let mut rtsp = Rtsp::connect(&hub, "/live/new");
     let sdp = [("Content-Type", "application/sdp")];
     assert_eq!(rtsp.announce(H264_SDP).status, 401);
-    assert_eq!(rtsp.request("ANNOUNCE", Some(&with("/live/new")), &sdp, H264_SDP).status, 200);
-    let setup = format!("{}/streamid=0", hub.url("rtsp", "/live/new"));
-    let transport = [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")];
-    assert_eq!(rtsp.request("SETUP", Some(&setup), &transport, "").status, 200);
-    assert_eq!(rtsp.request("RECORD", None, &[], "").status, 403, "bob may watch only");
+    assert_eq!(rtsp.request("ANNOUNCE", Some(&with("/live/new")), &sdp, H264_SDP).status, 403, "bob may watch only");
     assert!(hub.stream("/live/new").is_none());
 
     let mut other = Rtsp::connect(&hub, "/live/door");
@@ -148,6 +144,45 @@ fn challenges_and_tokens_over_rtsp() {
     );
     assert_eq!(http::delete(hub.address(), "/api/v1/users/bob").status, 200);
     assert_eq!(other.request("DESCRIBE", Some(&with("/live/door")), &[], "").status, 401, "deleted");
+}
+
+#[test]
+fn a_right_that_is_taken_back_counts_at_record() {
+    let hub = hub();
+    let token = http::login(hub.address(), "ann", "push me");
+    let url = format!("{}?token={token}", hub.url("rtsp", "/live/new"));
+    let mut rtsp = Rtsp::connect(&hub, "/live/new");
+    let sdp = [("Content-Type", "application/sdp")];
+    assert_eq!(rtsp.request("ANNOUNCE", Some(&url), &sdp, H264_SDP).status, 200);
+    let setup = format!("{}/streamid=0", hub.url("rtsp", "/live/new"));
+    let transport = [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")];
+    assert_eq!(rtsp.request("SETUP", Some(&setup), &transport, "").status, 200);
+    let body = r#"{"name":"ann","push":"/other/*"}"#;
+    assert_eq!(http::send(hub.address(), "POST", "/api/v1/users", &[], body).status, 200);
+    assert_eq!(rtsp.request("RECORD", None, &[], "").status, 403);
+}
+
+#[test]
+fn failed_logins_over_rtsp_are_refused_as_those_of_rest() {
+    let hub = hub();
+    let wrong = || {
+        let mut rtsp = Rtsp::connect(&hub, "/live/door");
+        let asked = rtsp.request("DESCRIBE", None, &[], "");
+        let offer = asked.header("WWW-Authenticate").expect("it asks for a login");
+        let nonce = offer.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it has a nonce");
+        let digest = "username=\"bob\", realm=\"ipchub\", uri=\"/live/door\", qop=auth, nc=00000001, cnonce=\"c\"";
+        let answer = format!("Digest {digest}, nonce=\"{nonce}\", response=\"{}\"", "0".repeat(64));
+        rtsp.request("DESCRIBE", None, &[("Authorization", &answer)], "").status
+    };
+    let statuses = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..10).map(|_| scope.spawn(wrong)).collect();
+        tries.into_iter().map(|attempt| attempt.join().expect("it does not panic")).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses, [401; 10]);
+    assert_eq!(wrong(), 403);
+    hub.wait_log(&["127.0.0.1:", "too many failed logins"]);
+    let rest = http::tokens(hub.address(), "bob", "w@tch").expect_err("the same address");
+    assert_eq!(rest.status, 429, "{}", rest.text());
 }
 
 #[test]
@@ -202,13 +237,18 @@ fn pages_have_the_rights_of_their_token() {
         let mut page = Page::rtsp(&hub, &format!("{path}?token={token}"));
         assert_eq!(page.request("DESCRIBE", "", &[], "").status, 403, "{path}");
     }
-    for (token, expected) in [(&bob, 403), (&ann, 200)] {
+    let announce = |token: &str| {
         let mut page = Page::rtsp(&hub, &format!("/live/page?token={token}"));
-        assert_eq!(page.request("ANNOUNCE", "", &[("Content-Type", "application/sdp")], H264_SDP).status, 200);
-        let transport = [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")];
-        assert_eq!(page.request("SETUP", "/streamid=0", &transport, "").status, 200);
-        assert_eq!(page.request("RECORD", "", &[], "").status, expected);
-    }
+        let sdp = [("Content-Type", "application/sdp")];
+        let status = page.request("ANNOUNCE", "", &sdp, H264_SDP).status;
+        (page, status)
+    };
+    assert_eq!(announce(&bob).1, 403);
+    let (mut page, status) = announce(&ann);
+    assert_eq!(status, 200);
+    let transport = [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")];
+    assert_eq!(page.request("SETUP", "/streamid=0", &transport, "").status, 200);
+    assert_eq!(page.request("RECORD", "", &[], "").status, 200);
     // A channel is of its user.
     assert_eq!(
         http::send(hub.address(), "POST", "/api/v1/users", &[], r#"{"name":"ben","password":"b","pull":"*"}"#).status,

@@ -63,6 +63,21 @@ pub struct Login {
     ended: bool,
 }
 
+/// Who asks is not let in.
+#[derive(Debug)]
+pub struct Denied {
+    /// Why.
+    pub refusal: Refusal,
+    /// How long the answer is to wait.
+    pub delay: Duration,
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, delay: Duration::ZERO }
+    }
+}
+
 impl Gate {
     /// Reads what is kept. Blocks: for the start.
     pub fn open(config: &Config) -> Result<Self, AccountsError> {
@@ -132,25 +147,25 @@ impl Gate {
         answer: &DigestAnswer,
         asked: Asked<'_>,
         address: IpAddr,
-    ) -> Result<Arc<User>, Refusal> {
+    ) -> Result<Arc<User>, Denied> {
         let login = self.begin_login(address)?;
         let users = self.users();
         let user = users.user(&answer.username);
         let Some((user, ha1)) = user.and_then(|user| Some((user, user.secret.ha1(&user.name)?))) else {
-            return Err(login.wrong().1);
+            return Err(login.denied());
         };
         let check = lock(&self.digests).check(answer, &ha1, asked, self.begin.elapsed());
         match check {
-            Check::Right if user.has_default_password() && !address.is_loopback() => Err(login.wrong().1),
+            Check::Right if user.has_default_password() && !address.is_loopback() => Err(login.denied()),
             Check::Right => {
                 login.right();
                 Ok(Arc::clone(user))
             }
             Check::Stale => {
                 login.right();
-                Err(Refusal::Stale)
+                Err(Refusal::Stale.into())
             }
-            Check::Wrong => Err(login.wrong().1),
+            Check::Wrong => Err(login.denied()),
         }
     }
 
@@ -160,7 +175,7 @@ impl Gate {
         name: &str,
         ha1: impl FnOnce(&str) -> Ha1,
         address: IpAddr,
-    ) -> Result<Arc<User>, Refusal> {
+    ) -> Result<Arc<User>, Denied> {
         let login = self.begin_login(address)?;
         let (users, name) = (self.users(), name.to_lowercase());
         let said = ha1(&name);
@@ -174,7 +189,7 @@ impl Gate {
                 login.right();
                 Ok(Arc::clone(user))
             }
-            None => Err(login.wrong().1),
+            None => Err(login.denied()),
         }
     }
 
@@ -201,6 +216,12 @@ impl Login {
     /// It was wrong. Gives how long the answer is to wait, and the answer.
     pub fn wrong(mut self) -> (Duration, Refusal) {
         (self.end(false), Refusal::Login)
+    }
+
+    /// As [`Login::wrong`].
+    fn denied(self) -> Denied {
+        let (delay, refusal) = self.wrong();
+        Denied { refusal, delay }
     }
 
     fn end(&mut self, right: bool) -> Duration {

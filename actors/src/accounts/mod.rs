@@ -14,7 +14,7 @@ pub mod tokens;
 pub mod users;
 
 pub use actor::{Accounts, UserChangeError};
-pub use gate::{Gate, Login, Refusal, Right};
+pub use gate::{Denied, Gate, Login, Refusal, Right};
 pub use secret::{MIN_SECRET, SecretError};
 
 use crate::store::{Kept, Provider, StoreError};

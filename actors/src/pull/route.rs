@@ -54,6 +54,8 @@ pub struct PullRoute {
     waiting: Vec<Waiting>,
     /// What it published to last; its viewers want it back.
     found: Option<Found>,
+    /// As which publisher it closed last: the source may not have heard of it when the next connection begins.
+    closed: Option<u64>,
     /// When somebody wanted it last.
     wanted: Instant,
     /// Since it was idle.
@@ -136,6 +138,7 @@ impl PullRoute {
             backoff: Backoff::default(),
             waiting: Vec::new(),
             found: None,
+            closed: None,
             wanted: Instant::now(),
             tried: false,
             proven: false,
@@ -181,11 +184,12 @@ impl PullRoute {
         }
         log::debug!("{}: connecting to {}", self.path, self.target.address());
         let (hub, path, target) = (self.hub.clone(), self.path.clone(), self.target.clone());
-        let tried = target.clone();
+        let (tried, closed) = (target.clone(), self.closed);
         let publisher = ctx.address().recipient();
         let attempt = async move {
             let there = hub.supervisor.send(Find { path: path.clone() }).await.ok().flatten();
-            if let Some(found) = there.filter(|found| found.info.publisher().is_some()) {
+            let another = |id| Some(id) != closed;
+            if let Some(found) = there.filter(|found| found.info.publisher().is_some_and(another)) {
                 return Ok(Connected::Theirs(found));
             }
             let counted = hub.stats.pulls.enter();

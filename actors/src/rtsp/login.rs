@@ -3,6 +3,7 @@
 //! before anything is pulled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipchub_media::path::of_uri;
 use ipchub_media::rtsp::auth::{Asked, Authorization, Ha1, challenge};
@@ -11,7 +12,7 @@ use ipchub_media::rtsp::session::Event;
 
 use super::session::RtspSession;
 use crate::accounts::users::User;
-use crate::accounts::{Refusal, Right};
+use crate::accounts::{Denied, Refusal, Right};
 
 /// What a request is refused with.
 struct Refused {
@@ -19,6 +20,14 @@ struct Refused {
     text: String,
     /// Values of `WWW-Authenticate`.
     challenges: Vec<String>,
+    /// How long the answer waits.
+    delay: Duration,
+}
+
+impl From<(u16, String)> for Refused {
+    fn from((status, text): (u16, String)) -> Self {
+        Self { status, text, challenges: Vec::new(), delay: Duration::ZERO }
+    }
 }
 
 /// Tokens travel in queries and are not for logs.
@@ -27,14 +36,27 @@ pub(super) fn without_query(uri: &str) -> &str {
 }
 
 impl RtspSession {
-    /// Gives a request to the state machine, if whoever sent it may ask.
-    pub(super) fn step(&mut self, request: Request, events: &mut Vec<Event>) {
-        match self.admit(&request) {
-            Ok(()) => self.machine().request(request, events),
-            Err(Refused { status, text, challenges }) => {
+    /// Gives a request to the state machine, if whoever sent it may ask. The answer is to wait that long.
+    pub(super) fn step(&mut self, request: Request, events: &mut Vec<Event>) -> Duration {
+        match self.admit(&request).and_then(|()| self.admit_announce(&request)) {
+            Ok(()) => {
+                self.machine().request(request, events);
+                Duration::ZERO
+            }
+            Err(Refused { status, text, challenges, delay }) => {
                 self.machine().refuse(&request, (status, &text), &challenges, events);
+                delay
             }
         }
+    }
+
+    /// A publisher without the right is told so before it sets anything up. RECORD asks again: rights may change meanwhile.
+    fn admit_announce(&mut self, request: &Request) -> Result<(), Refused> {
+        if request.method != Method::Announce {
+            return Ok(());
+        }
+        let path = self.machine().announced_path(request);
+        Ok(self.may(Right::Push, &path)?)
     }
 
     /// What is to be done instead of publishing, if whoever asks may not.
@@ -65,39 +87,39 @@ impl RtspSession {
                 self.user = Some(user.name.clone());
                 Ok(())
             }
-            Err(refusal) => Err(self.refused(&refusal)),
+            Err(denied) => Err(self.refused(&denied)),
         }
     }
 
-    fn caller(&self, request: &Request, header: Option<&str>) -> Result<Arc<User>, Refusal> {
+    fn caller(&self, request: &Request, header: Option<&str>) -> Result<Arc<User>, Denied> {
         let (gate, address) = (&self.hub.gate, self.link().peer.ip());
         let (_, query) = of_uri(&request.uri);
         if let Some(token) = query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix("token="))) {
-            return gate.token(token);
+            return Ok(gate.token(token)?);
         }
         let asked = Asked { method: request.method.as_str(), uri: &request.uri };
         match header.and_then(Authorization::read) {
             Some(Authorization::Digest(answer)) => gate.digest(&answer, asked, address),
-            Some(Authorization::Bearer(token)) => gate.token(&token),
+            Some(Authorization::Bearer(token)) => Ok(gate.token(&token)?),
             Some(Authorization::Basic { user, password }) if self.link().is_secure() => {
                 gate.known(&user, |user| Ha1::of(user, &password), address)
             }
-            Some(Authorization::Basic { .. }) | None => Err(Refusal::Token),
+            Some(Authorization::Basic { .. }) | None => Err(Refusal::Token.into()),
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> Refused {
+    fn refused(&self, Denied { refusal, delay }: &Denied) -> Refused {
         let peer = self.link().peer;
         if let Refusal::TooMany { .. } = refusal {
             log::warn!("{peer}: {refusal}");
-            return Refused { status: 403, text: format!("{refusal}."), challenges: Vec::new() };
+            return (403, format!("{refusal}.")).into();
         }
         if *refusal == Refusal::Login {
             log::warn!("{peer}: an RTSP login was refused");
         }
         let stale = *refusal == Refusal::Stale;
         let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_secure());
-        Refused { status: 401, text: "Log in with user and password.".into(), challenges }
+        Refused { status: 401, text: "Log in with user and password.".into(), challenges, delay: *delay }
     }
 
     /// Whether who logged in may do that at a path.

@@ -264,7 +264,14 @@ impl RtspSession {
         self.heard = Instant::now();
         log::debug!("{}: {:?} {}", self.link.peer, request.method, without_query(&request.uri));
         let mut events = Vec::new();
-        self.step(request, &mut events);
+        let delay = self.step(request, &mut events);
+        if !delay.is_zero() {
+            // A failed login; nothing more is read before its answer.
+            return ctx.wait(actix_rt::time::sleep(delay).into_actor(self).map(|(), session, ctx| {
+                session.act(events, ctx);
+                session.flush(ctx);
+            }));
+        }
         self.act(events, ctx);
         self.claim_ports(ctx);
         self.follow_tracks();

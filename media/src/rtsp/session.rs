@@ -295,6 +295,12 @@ impl Session {
         self.state.path()
     }
 
+    /// The canonical path that an ANNOUNCE is about: the carrier's, or that of its URL.
+    pub fn announced_path(&self, request: &Request) -> String {
+        let of_carrier = self.config.stream.as_ref().map(|stream| stream.path.clone());
+        of_carrier.unwrap_or_else(|| crate::path::of_uri(&request.uri).0)
+    }
+
     /// What every request must have; gives its CSeq.
     fn check(&self, request: &Request) -> Result<u64, (Option<u64>, Refusal)> {
         let value = request.headers.get("CSeq").ok_or((None, refusal(400, "The CSeq header is missing.")))?;

@@ -59,6 +59,7 @@ impl PullRoute {
     pub(super) fn close(&mut self, reason: &str, comes_back: bool) {
         let State::Live(live) = std::mem::replace(&mut self.state, State::Idle) else { return };
         let Live { id, feed, found, counted, .. } = *live;
+        self.closed = Some(id);
         found.source.do_send(Unpublish { id, reason: reason.to_owned(), comes_back });
         actix_rt::spawn(async move {
             feed.close().await;

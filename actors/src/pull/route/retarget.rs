@@ -18,6 +18,8 @@ impl PullRoute {
     /// Goes to the new camera; viewers stay.
     pub(super) fn switch(&mut self, ctx: &mut Context<Self>) {
         self.backoff = Backoff::default();
+        // It was the other camera's.
+        self.status.set_error("");
         match &self.state {
             State::Live(_) => {
                 let wanted = self.is_wanted();

@@ -1,11 +1,9 @@
 //! A lane is one output format of one source: a muxer, the chunks since the last key frame, and its viewers.
 //!
-//! Each frame is muxed once; every viewer gets the same bytes. A viewer whose mailbox is full is behind: it gets nothing
-//! until the next key frame, so that it never sees a broken picture and never holds up anybody.
+//! Each frame is muxed once; every viewer gets the same bytes, by the [branch](crate::branch) on its thread.
 
 mod cache;
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
@@ -13,18 +11,17 @@ use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use ipchub_media::{Frame, Mux, Output, Parameters, Track};
 
+use crate::branch::{Branch, Branches, Choice, State, Step};
 use crate::hub::Hub;
 use crate::info::Consumer;
-use crate::messages::{EndViewing, Opening};
-use crate::meter::Stats;
+use crate::messages::Opening;
 use cache::Cache;
 
 /// Ways of framing that have a place in each chunk.
 pub const FRAMINGS: usize = 2;
 
 /// Muxed bytes for every viewer of a lane: one or more whole frames.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
+#[derive(Debug, Clone)]
 pub struct Chunk(Arc<Shared>);
 
 #[derive(Debug)]
@@ -62,36 +59,80 @@ pub(crate) struct Lane {
     current_headers: Bytes,
     /// Headers must go out before the next key frame.
     changed: bool,
-    viewers: HashMap<u32, Viewer>,
-    stats: Arc<Stats>,
+    branches: Branches<MuxStep>,
 }
 
+/// A chunk as a viewer's actor hears it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChunkMessage {
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Bytes of it that went out already, as the viewer frames it.
+    pub written: usize,
+}
+
+/// A frame for the viewers of a lane, and what goes before it for those that need that.
 #[derive(Debug)]
-struct Viewer {
-    consumer: Arc<Consumer>,
-    chunks: Recipient<Chunk>,
-    end: Recipient<EndViewing>,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Has had nothing: needs the head and a key frame.
-    New,
-    /// Has had everything so far.
-    Current,
-    /// Has missed something; had the sequence headers of that count.
-    Behind { headers: u32 },
-}
-
-/// What goes before a chunk for the viewers that need it.
-struct Before {
+pub struct MuxStep {
+    plain: Chunk,
     /// It begins with a key frame.
     start: bool,
-    /// Headers that changed.
-    headers: Option<Bytes>,
+    /// Headers go with it.
+    changed: bool,
+    headers: u32,
+    /// For a new viewer.
+    head: Bytes,
+    /// The newest headers.
+    current_headers: Bytes,
     /// For those who have missed something.
     resumption: Bytes,
+    /// One chunk holds what goes before and the frame, so that none can come without the other.
+    joined: [OnceLock<Chunk>; 4],
+}
+
+impl MuxStep {
+    fn with(&self, slot: usize, first: &[&Bytes]) -> Choice<'_, Chunk> {
+        if first.iter().all(|part| part.is_empty()) {
+            return Choice::Piece(&self.plain);
+        }
+        let join = || {
+            let parts = first.iter().copied().chain([self.plain.bytes()]);
+            Chunk::new(parts.flat_map(|part| part.iter().copied()).collect())
+        };
+        Choice::Piece(self.joined[slot].get_or_init(join))
+    }
+}
+
+impl Step for MuxStep {
+    type Piece = Chunk;
+    type Message = ChunkMessage;
+
+    fn choose(&self, state: State) -> Choice<'_, Chunk> {
+        match state {
+            State::Current if self.changed => self.with(0, &[&self.current_headers]),
+            State::Current => Choice::Piece(&self.plain),
+            State::New if self.start => self.with(1, &[&self.head]),
+            State::Behind { headers } if self.start && headers != self.headers => {
+                self.with(2, &[&self.current_headers, &self.resumption])
+            }
+            State::Behind { .. } if self.start => self.with(3, &[&self.resumption]),
+            State::New => Choice::Nothing,
+            State::Behind { .. } => Choice::Missed,
+        }
+    }
+
+    fn taken(&self, _: State) -> State {
+        State::Current
+    }
+
+    fn message(chunk: &Chunk, _: u32, written: usize) -> ChunkMessage {
+        ChunkMessage { chunk: chunk.clone(), written }
+    }
+
+    fn len(chunk: &Chunk) -> u64 {
+        chunk.bytes().len() as u64
+    }
 }
 
 impl Lane {
@@ -103,8 +144,7 @@ impl Lane {
             headers: 0,
             current_headers: Bytes::new(),
             changed: true,
-            viewers: HashMap::new(),
-            stats: Arc::clone(&hub.stats),
+            branches: Branches::new(Arc::clone(&hub.stats)),
         }
     }
 
@@ -119,9 +159,7 @@ impl Lane {
     pub(crate) fn clear(&mut self) {
         self.gop.clear();
         self.running = false;
-        for viewer in self.viewers.values_mut().filter(|viewer| viewer.state == State::Current) {
-            viewer.state = State::Behind { headers: self.headers };
-        }
+        self.branches.break_off();
     }
 
     pub(crate) fn set_parameters(&mut self, track: usize, parameters: &Parameters) {
@@ -150,8 +188,7 @@ impl Lane {
         // New headers go out with a key frame, or at once where they are the audio's (they do not touch the picture).
         let headers = (self.changed && (start || !muxer.leads(frame.track))).then(|| muxer.headers(frame));
         let head = start.then(|| muxer.head(frame));
-        let resumes = start && self.viewers.values().any(|viewer| matches!(viewer.state, State::Behind { .. }));
-        let resumption = if resumes { muxer.resumption(frame) } else { Bytes::new() };
+        let resumption = if start { muxer.resumption(frame) } else { Bytes::new() };
         let mut out = BytesMut::with_capacity(muxer.size(frame));
         if !muxer.write(frame, &mut out) {
             return;
@@ -169,92 +206,45 @@ impl Lane {
         if let Some(headers) = headers.as_ref().filter(|headers| !start && !headers.is_empty()) {
             self.gop.push(headers.clone());
         }
-        if !self.viewers.is_empty() {
-            self.fan_out(&bytes, &Before { start, headers, resumption });
+        if !self.branches.is_empty() {
+            let step = MuxStep {
+                plain: Chunk::new(bytes.clone()),
+                start,
+                changed: headers.is_some(),
+                headers: self.headers,
+                head: if start { self.gop.head().clone() } else { Bytes::new() },
+                current_headers: self.current_headers.clone(),
+                resumption,
+                joined: Default::default(),
+            };
+            self.branches.send(self.headers, step);
         }
         self.gop.push(bytes);
     }
 
-    fn fan_out(&mut self, bytes: &Bytes, before: &Before) {
-        let Before { start, headers, resumption } = before;
-        let (now, head, current) = (self.headers, self.gop.head(), &self.current_headers);
-        // One chunk holds what goes before and the frame, so that none can come without the other.
-        let mut joined: [Option<Chunk>; 4] = Default::default();
-        let plain = Chunk::new(bytes.clone());
-        let mut with = |slot: usize, first: &[&Bytes]| {
-            if first.iter().all(|part| part.is_empty()) {
-                return plain.clone();
-            }
-            let join = || Chunk::new(first.iter().chain([&bytes]).flat_map(|part| part.iter().copied()).collect());
-            joined[slot].get_or_insert_with(join).clone()
-        };
-        let mut gone = Vec::new();
-        for (id, viewer) in &mut self.viewers {
-            let chunk = match viewer.state {
-                State::Current if headers.is_some() => with(0, &[current]),
-                State::Current => plain.clone(),
-                State::New if *start => with(1, &[head]),
-                State::Behind { headers: had } if *start && had != now => with(2, &[current, resumption]),
-                State::Behind { .. } if *start => with(3, &[resumption]),
-                State::New => continue,
-                State::Behind { .. } => {
-                    viewer.consumer.missed_chunk(&self.stats);
-                    continue;
-                }
-            };
-            let len = chunk.bytes().len() as u64;
-            match viewer.chunks.try_send(chunk) {
-                Ok(()) => {
-                    viewer.state = State::Current;
-                    viewer.consumer.offered.fetch_add(len, Relaxed);
-                }
-                Err(SendError::Full(_)) => {
-                    self.stats.full_mailboxes.add(1);
-                    if viewer.state == State::Current {
-                        let had = if headers.is_some() { now.wrapping_sub(1) } else { now };
-                        viewer.state = State::Behind { headers: had };
-                        self.stats.fell_behind.add(1);
-                    }
-                    viewer.consumer.missed_chunk(&self.stats);
-                }
-                Err(SendError::Closed(_)) => gone.push(*id),
-            }
-        }
-        for id in gone {
-            self.viewers.remove(&id);
-        }
-    }
-
-    /// Takes a viewer in. Its opening ends where the next chunk begins.
-    pub(crate) fn subscribe(
-        &mut self,
-        consumer: Arc<Consumer>,
-        chunks: Recipient<Chunk>,
-        end: Recipient<EndViewing>,
-    ) -> Opening {
+    /// Takes a viewer in that entered a branch. Its opening ends where the next chunk begins.
+    pub(crate) fn subscribe(&mut self, consumer: &Consumer, branch: Addr<Branch<MuxStep>>) -> Opening {
         let opening = Opening { parts: self.gop.parts() };
         let mut state = State::New;
         if !opening.parts.is_empty() {
             state = State::Current;
             consumer.offered.fetch_add(opening.parts.iter().map(|part| part.len() as u64).sum(), Relaxed);
         }
-        self.viewers.insert(consumer.id, Viewer { consumer, chunks, end, state });
+        self.branches.admit(consumer.id, branch, state, self.headers);
         opening
     }
 
     /// Lets a viewer go, if it is of this lane.
     pub(crate) fn unsubscribe(&mut self, id: u32) {
-        self.viewers.remove(&id);
+        self.branches.leave(id);
     }
 
     pub(crate) fn is_unused(&self) -> bool {
-        self.viewers.is_empty()
+        self.branches.is_empty()
     }
 
     /// Tells all viewers that the source ended.
     pub(crate) fn end(&mut self, reason: &str) {
-        for (_, viewer) in self.viewers.drain() {
-            viewer.end.do_send(EndViewing { reason: reason.to_owned() });
-        }
+        self.branches.end(reason);
     }
 }

@@ -7,7 +7,8 @@
 //! | [`source::Source`] | live path | tracks, timeline, last GOP, lanes | [`messages::Publish`], [`messages::Media`], [`messages::Subscribe`], [`messages::SubscribeRtp`] |
 //! | [`rtsp::session::RtspSession`] | RTSP connection | its socket, request state, RTP receivers | its socket, UDP packets, [`rtp_lane::RtpChunk`] when it plays, stop |
 //! | [`wsp::data::DataConnection`] | WSP data connection | its socket, what is not yet written | [`rtp_lane::RtpChunk`], start and stop from its control connection, end |
-//! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::Chunk`], end |
+//! | [`branch::Branch`] | thread with viewers of a source | which viewers of which lane are here | the lane's steps, end |
+//! | [`viewer::Viewer`] | viewer connection | its socket, what is not yet written | [`lane::ChunkMessage`], end |
 //! | [`hls::HlsMuxer`] | source that is watched by HLS | its segments | [`messages::FrameItem`], end |
 //! | [`accounts::Accounts`] | process | the users, ended tokens | logins, changes of users |
 //! | [`route_table::RouteTable`] | process | the routes, which of them are pulled | [`messages::Open`], listing, shutdown |
@@ -17,6 +18,7 @@
 //! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
 
 pub mod accounts;
+pub mod branch;
 pub mod clip;
 pub mod connection;
 pub mod demo;

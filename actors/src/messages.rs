@@ -13,7 +13,8 @@ use ipchub_media::{Frame, Output, Track};
 use crate::accounts::tokens::Pair;
 use crate::accounts::{Refusal, UserChangeError};
 use crate::info::{Consumer, SourceInfo};
-use crate::lane::Chunk;
+use crate::branch::Branch;
+use crate::lane::MuxStep;
 use crate::pull::status::Snapshot;
 use crate::route_table::Route;
 use crate::rtp_lane::{Form, RtpChunk, RtpPackets, RtpStart};
@@ -353,7 +354,8 @@ pub struct Unpublish {
     pub comes_back: bool,
 }
 
-/// To a source: a new viewer of muxed media. Answered by its opening; the chunks that follow come by `try_send`.
+/// To a source: a new viewer of muxed media, which has entered a branch. Answered by its opening; the chunks that follow come by
+/// the branch.
 #[derive(Debug)]
 pub struct Subscribe {
     /// The viewer as REST lists it.
@@ -361,9 +363,7 @@ pub struct Subscribe {
     /// What it takes.
     pub output: Output,
     /// Where chunks go.
-    pub chunks: Recipient<Chunk>,
-    /// Where the end goes.
-    pub end: Recipient<EndViewing>,
+    pub branch: Addr<Branch<MuxStep>>,
 }
 
 impl Message for Subscribe {

@@ -376,7 +376,7 @@ impl Handler<Subscribe> for Source {
             return Err(SubscribeError::NotCarried(reason));
         }
         let output = subscribe.output.normalized(&plain);
-        Ok(self.lane(output).subscribe(subscribe.consumer, subscribe.chunks, subscribe.end))
+        Ok(self.lane(output).subscribe(&subscribe.consumer, subscribe.branch))
     }
 }
 

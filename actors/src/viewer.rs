@@ -1,11 +1,15 @@
 //! A viewer: an actor that owns its socket, or its stream of a shared connection, and writes shared chunks to it, without copying media.
 //!
-//! Its mailbox is the bound on how far it may fall behind: while the peer takes nothing the actor waits for the socket and
-//! hears no message, the mailbox fills, and the lane skips to the next key frame for it. A peer that takes no byte for
-//! `write_timeout` is closed.
+//! While the peer takes what it is sent, its [branch](crate::branch) writes to the socket past the actor. Otherwise the actor's
+//! mailbox is the bound on how far it may fall behind: while the peer takes nothing the actor waits for the socket and hears no
+//! message, the mailbox fills, and the branch skips to the next key frame for it. A peer that takes no byte for `write_timeout`
+//! is closed.
 
+use std::cell::{RefCell, RefMut};
 use std::io;
+use std::marker::PhantomData;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Task, Poll};
@@ -15,10 +19,11 @@ use bytes::Bytes;
 use ipchub_media::Output;
 use tokio::io::AsyncReadExt;
 
+use crate::branch::{self, Direct, Entry, Gate, Member, Written};
 use crate::connection::{Carrier, Link, Outbox};
 use crate::hub::Hub;
 use crate::info::{Consumer, PacketType, Registered};
-use crate::lane::Chunk;
+use crate::lane::{Chunk, ChunkMessage, MuxStep};
 use crate::messages::{EndViewing, Found, Subscribe, Unsubscribe};
 use crate::meter::Active;
 use crate::on_wake::OnWake;
@@ -39,7 +44,7 @@ pub trait Framing: Unpin + 'static {
     /// What follows each chunk.
     const TAIL: &'static [u8];
     /// Writes what goes before a chunk of `len` bytes; returns its length.
-    fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize;
+    fn head(len: usize, out: &mut [u8; MAX_HEAD]) -> usize;
     /// What the viewer sent. What is to be answered goes to `reply`; an error ends the connection with that reason.
     fn received(&mut self, bytes: &[u8], reply: &mut Vec<Bytes>) -> Result<(), String>;
     /// The last bytes of a connection that ends in order.
@@ -66,15 +71,81 @@ pub struct Start<F, C> {
 pub struct Viewer<F: Framing, C: Carrier> {
     hub: Hub,
     found: Found,
-    socket: C,
+    line: Rc<Line<F, C>>,
     link: Arc<Link>,
     output: Output,
     framing: F,
     outbox: Outbox,
     consumer: Arc<Consumer>,
+    entry: Option<Entry<MuxStep>>,
     reason: Option<String>,
     _registered: Registered,
     _counted: Active,
+}
+
+/// What the actor shares with its branch.
+#[derive(Debug)]
+struct Line<F, C> {
+    socket: RefCell<C>,
+    gate: Gate,
+    framing: PhantomData<F>,
+}
+
+impl<F: Framing, C: Carrier> Line<F, C> {
+    /// Writes what the peer takes now of what follows the first `from` bytes of a framed chunk. `Ok(None)`: all, and nothing of it
+    /// is held back under TLS. Otherwise how much of the whole is written.
+    fn write(&self, bytes: &Bytes, from: usize) -> io::Result<Option<usize>> {
+        let mut socket = self.socket.borrow_mut();
+        let mut written = from;
+        if from < bytes.len() {
+            let rest;
+            let chunk = if from == 0 {
+                bytes
+            } else {
+                rest = bytes.slice(from..);
+                &rest
+            };
+            written += match socket.try_write_chunk(chunk) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                result => result?,
+            };
+        }
+        if written < bytes.len() || !socket.try_flush()? {
+            return Ok(Some(written));
+        }
+        Ok(None)
+    }
+}
+
+impl<F: Framing, C: Carrier> Direct<Chunk> for Line<F, C> {
+    fn write(&self, chunk: &Chunk) -> Written {
+        if !self.gate.is_clear() {
+            return Written::Nothing;
+        }
+        match Line::write(self, framed::<F>(chunk), 0) {
+            Ok(None) => Written::All,
+            Ok(Some(written)) => Written::Part(written),
+            // The actor will see it too.
+            Err(_) => Written::Part(0),
+        }
+    }
+
+    fn queued(&self) {
+        self.gate.queued();
+    }
+}
+
+/// A chunk as it goes out on a connection.
+fn framed<F: Framing>(chunk: &Chunk) -> &Bytes {
+    let frame = |bytes: &Bytes| {
+        let mut head = [0; MAX_HEAD];
+        let n = F::head(bytes.len(), &mut head);
+        [&head[..n], bytes, F::TAIL].concat().into()
+    };
+    match F::WAY {
+        Some(way) => chunk.framed(way, frame),
+        None => chunk.bytes(),
+    }
 }
 
 impl<F: Framing, C: Carrier> Viewer<F, C> {
@@ -97,15 +168,17 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
             let registered = found.info.add_consumer(Arc::clone(&consumer));
             let counted = counter.enter();
             link.counts_as(traffic);
+            let line = Line { socket: RefCell::new(socket), gate: Gate::default(), framing: PhantomData };
             Self {
                 hub,
                 found,
-                socket,
+                line: Rc::new(line),
                 link,
                 output,
                 framing,
                 outbox: Outbox::default(),
                 consumer,
+                entry: None,
                 reason: None,
                 _registered: registered,
                 _counted: counted,
@@ -113,7 +186,12 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
         })
     }
 
+    fn socket(&self) -> RefMut<'_, C> {
+        self.line.socket.borrow_mut()
+    }
+
     fn end(&mut self, reason: impl Into<String>, ctx: &mut Context<Self>) {
+        self.line.gate.close();
         self.reason.get_or_insert(reason.into());
         ctx.stop();
     }
@@ -123,31 +201,25 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
             (Some(reason), _) => {
                 let reason = reason.to_owned();
                 // Between two chunks there is room for a proper end; within one there is not.
-                if self.outbox.is_empty() && self.socket.try_flush().is_ok_and(|flushed| flushed) {
-                    self.socket.last_words(&self.framing.goodbye(&reason));
+                if self.outbox.is_empty() && self.socket().try_flush().is_ok_and(|flushed| flushed) {
+                    self.socket().last_words(&self.framing.goodbye(&reason));
                 } else {
-                    self.socket.reset_on_close();
+                    self.socket().reset_on_close();
                 }
                 self.end(reason, ctx);
             }
             (None, io::ErrorKind::TimedOut) => {
                 self.hub.stats.write_timeouts.add(1);
-                self.socket.reset_on_close();
+                self.socket().reset_on_close();
                 self.end(error.to_string(), ctx);
             }
             _ => self.end(format!("connection lost: {error}"), ctx),
         }
     }
 
-    fn framed(&self, bytes: &Bytes) -> Bytes {
-        let mut head = [0; MAX_HEAD];
-        let n = self.framing.head(bytes.len(), &mut head);
-        [&head[..n], bytes, F::TAIL].concat().into()
-    }
-
     fn queue(&mut self, parts: &[Bytes]) {
         let mut head = [0; MAX_HEAD];
-        let n = self.framing.head(parts.iter().map(Bytes::len).sum(), &mut head);
+        let n = F::head(parts.iter().map(Bytes::len).sum(), &mut head);
         self.outbox.push(Bytes::copy_from_slice(&head[..n]));
         for part in parts {
             self.outbox.push(part.clone());
@@ -157,11 +229,17 @@ impl<F: Framing, C: Carrier> Viewer<F, C> {
 
     /// Writes what the kernel takes; if that is not all, hears nothing until the rest is written.
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        match self.outbox.flush(&mut self.socket) {
-            Ok(true) => {}
-            Ok(false) => ctx.wait(Drain),
+        let flushed = self.outbox.flush(&mut *self.line.socket.borrow_mut());
+        match flushed {
+            Ok(true) => self.line.gate.set_clear(true),
+            Ok(false) => self.drain(ctx),
             Err(error) => self.fail(&error, ctx),
         }
+    }
+
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.line.gate.set_clear(false);
+        ctx.wait(Drain.map(|(), viewer: &mut Self, _| viewer.line.gate.set_clear(true)));
     }
 
     fn open(&mut self, parts: &[Bytes], ctx: &mut Context<Self>) {
@@ -184,13 +262,18 @@ impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
     fn started(&mut self, ctx: &mut Self::Context) {
         log::info!("{}: {} watches by {}-{}", self.found.info.path, self.link.peer, F::NAME, self.output.name());
         let address = ctx.address();
-        let subscribe = Subscribe {
+        let direct: Rc<dyn Direct<Chunk>> = Rc::clone(&self.line) as _;
+        let member = Member {
             consumer: Arc::clone(&self.consumer),
-            output: self.output,
             chunks: address.clone().recipient(),
             end: address.recipient(),
+            direct: Some(direct),
         };
-        // No chunk is heard before the opening is on its way.
+        let entry = branch::enter(&self.hub, &self.found.info, member);
+        let subscribe =
+            Subscribe { consumer: Arc::clone(&self.consumer), output: self.output, branch: entry.branch() };
+        self.entry = Some(entry);
+        // No chunk is heard before the opening is on its way, and until then nothing is written past the actor.
         ctx.wait(self.found.source.send(subscribe).into_actor(self).map(|answer, viewer, ctx| match answer {
             Ok(Ok(opening)) => viewer.open(&opening.parts, ctx),
             Ok(Err(error)) => viewer.bid_farewell(&error.to_string(), ctx),
@@ -200,6 +283,7 @@ impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.entry = None;
         self.found.source.do_send(Unsubscribe { id: self.consumer.id });
         log::info!(
             "{}: {} watched by {}-{} for {:.1} s, {} bytes sent, {} chunks dropped: {}",
@@ -218,39 +302,31 @@ impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
 impl<F: Framing, C: Carrier> Viewer<F, C> {
     fn bid_farewell(&mut self, reason: &str, ctx: &mut Context<Self>) {
         self.reason.get_or_insert(reason.to_owned());
+        self.line.gate.close();
         self.outbox.push(self.framing.goodbye(reason));
         ctx.wait(Drain.then(|(), viewer: &mut Self, ctx: &mut Context<Self>| {
-            viewer.socket.finish();
+            viewer.socket().finish();
             ctx.stop();
             actix::fut::ready(())
         }));
     }
 }
 
-impl<F: Framing, C: Carrier> Handler<Chunk> for Viewer<F, C> {
+impl<F: Framing, C: Carrier> Handler<ChunkMessage> for Viewer<F, C> {
     type Result = ();
 
-    fn handle(&mut self, chunk: Chunk, ctx: &mut Self::Context) {
-        let bytes = match F::WAY {
-            Some(way) => chunk.framed(way, |bytes| self.framed(bytes)),
-            None => chunk.bytes(),
-        };
-        let written = match self.socket.try_write_chunk(bytes) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return self.fail(&error, ctx),
-        };
-        if written == bytes.len() {
-            // Under TLS some of it may still wait for the kernel.
-            return match self.socket.try_flush() {
-                Ok(true) => {}
-                Ok(false) => ctx.wait(Drain),
-                Err(error) => self.fail(&error, ctx),
-            };
+    fn handle(&mut self, message: ChunkMessage, ctx: &mut Self::Context) {
+        self.line.gate.heard();
+        let bytes = framed::<F>(&message.chunk);
+        match self.line.write(bytes, message.written) {
+            Ok(None) => {}
+            Ok(Some(written)) => {
+                // Only now is anything kept: the rest of this chunk.
+                self.outbox.push(bytes.slice(written..));
+                self.drain(ctx);
+            }
+            Err(error) => self.fail(&error, ctx),
         }
-        // Only now is anything kept: the rest of this chunk.
-        self.outbox.push(bytes.slice(written..));
-        ctx.wait(Drain);
     }
 }
 
@@ -274,8 +350,8 @@ impl<F: Framing, C: Carrier> ActorFuture<Viewer<F, C>> for Drain {
         ctx: &mut Context<Viewer<F, C>>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
-        let Viewer { outbox, socket, .. } = viewer;
-        match outbox.poll_flush(socket, task) {
+        let flushed = viewer.outbox.poll_flush(&mut *viewer.line.socket.borrow_mut(), task);
+        match flushed {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
@@ -300,7 +376,7 @@ impl<F: Framing, C: Carrier> ActorFuture<Viewer<F, C>> for Listen {
     ) -> Poll<()> {
         let mut bytes = [0; 1024];
         loop {
-            let read = pin!(viewer.socket.read(&mut bytes)).poll(task);
+            let read = pin!(viewer.line.socket.borrow_mut().read(&mut bytes)).poll(task);
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {

@@ -19,7 +19,7 @@ impl Framing for Chunked {
     const WAY: Option<usize> = Some(0);
     const TAIL: &'static [u8] = b"\r\n";
 
-    fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
+    fn head(len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
         let mut rest = &mut out[..];
         // 16 digits and two bytes always fit.
         let _ = write!(rest, "{len:x}\r\n");
@@ -41,7 +41,7 @@ impl Framing for Plain {
     const WAY: Option<usize> = None;
     const TAIL: &'static [u8] = b"";
 
-    fn head(&self, _: usize, _: &mut [u8; MAX_HEAD]) -> usize {
+    fn head(_: usize, _: &mut [u8; MAX_HEAD]) -> usize {
         0
     }
 
@@ -62,7 +62,7 @@ mod tests {
     fn chunk_heads() {
         for len in [1, 0x1f, 10_000, usize::MAX] {
             let mut out = [0; MAX_HEAD];
-            let n = Chunked.head(len, &mut out);
+            let n = Chunked::head(len, &mut out);
             assert_eq!(out[..n], *format!("{len:x}\r\n").as_bytes());
         }
     }

@@ -26,7 +26,7 @@ impl Framing for Websocket {
     const WAY: Option<usize> = Some(1);
     const TAIL: &'static [u8] = b"";
 
-    fn head(&self, len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
+    fn head(len: usize, out: &mut [u8; MAX_HEAD]) -> usize {
         let mut rest = &mut out[..];
         websocket::put_head(Opcode::Binary, len, &mut rest);
         MAX_HEAD - rest.len()

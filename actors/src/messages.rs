@@ -12,12 +12,12 @@ use ipchub_media::{Frame, Output, Track};
 
 use crate::accounts::tokens::Pair;
 use crate::accounts::{Refusal, UserChangeError};
-use crate::info::{Consumer, SourceInfo};
 use crate::branch::Branch;
+use crate::info::{Consumer, SourceInfo};
 use crate::lane::MuxStep;
 use crate::pull::status::Snapshot;
 use crate::route_table::Route;
-use crate::rtp_lane::{Form, RtpChunk, RtpPackets, RtpStart};
+use crate::rtp_lane::{Form, RtpPackets, RtpStart, RtpStep};
 use crate::source::Source;
 use crate::store::StoreError;
 
@@ -456,7 +456,7 @@ pub struct Described {
     pub ssrcs: Vec<u32>,
 }
 
-/// To a source: a new RTP viewer. Answered by its opening; the chunks that follow come by `try_send`.
+/// To a source: a new RTP viewer, which has entered a branch. Answered by its opening; the chunks that follow come by the branch.
 #[derive(Debug)]
 pub struct SubscribeRtp {
     /// The viewer as REST lists it.
@@ -464,9 +464,7 @@ pub struct SubscribeRtp {
     /// How it wants its packets.
     pub form: Form,
     /// Where chunks go.
-    pub chunks: Recipient<RtpChunk>,
-    /// Where the end goes.
-    pub end: Recipient<EndViewing>,
+    pub branch: Addr<Branch<RtpStep>>,
 }
 
 impl Message for SubscribeRtp {

@@ -12,15 +12,15 @@ use ipchub_media::rtp::packet::HEADER_LEN;
 use ipchub_media::rtp::rtcp;
 use ipchub_media::websocket::{self, Opcode};
 
-use crate::info::Consumer;
-use crate::messages::{EndViewing, RtpOpening, SubscribeRtp};
+use crate::branch::{Branches, Choice, State, Step};
+use crate::messages::{RtpOpening, SubscribeRtp};
 use crate::meter::Stats;
 use crate::source::relay::{Relay, RtpUnit};
 
 /// `$`, channel, length (RFC 2326, section 10.12).
 pub const INTERLEAVED_HEAD: usize = 4;
 
-/// What a viewer is sent.
+/// What a viewer's actor hears.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RtpChunk {
@@ -29,6 +29,38 @@ pub struct RtpChunk {
     pub consumer: u32,
     /// Shared by all viewers.
     pub packets: Arc<RtpPackets>,
+    /// Bytes of them that went out already, as the viewer frames them.
+    pub written: usize,
+}
+
+/// A unit's packets, or a report, for the viewers of the lane.
+#[derive(Debug)]
+pub struct RtpStep {
+    packets: Arc<RtpPackets>,
+    /// Viewers can begin with it.
+    starts: bool,
+}
+
+impl Step for RtpStep {
+    type Piece = Arc<RtpPackets>;
+    type Message = RtpChunk;
+
+    fn choose(&self, state: State) -> Choice<'_, Self::Piece> {
+        let waits = state != State::Current && !self.starts && !self.packets.rtcp;
+        if waits { Choice::Missed } else { Choice::Piece(&self.packets) }
+    }
+
+    fn taken(&self, state: State) -> State {
+        if self.starts { State::Current } else { state }
+    }
+
+    fn message(packets: &Self::Piece, consumer: u32, written: usize) -> RtpChunk {
+        RtpChunk { consumer, packets: Arc::clone(packets), written }
+    }
+
+    fn len(packets: &Self::Piece) -> u64 {
+        packets.interleaved.len() as u64
+    }
 }
 
 /// RTP or RTCP packets of one track for every viewer: whole packets.
@@ -83,33 +115,25 @@ impl From<RtpStart> for ipchub_media::rtsp::session::RtpStart {
 
 #[derive(Debug)]
 pub(crate) struct RtpLane {
-    viewers: HashMap<u32, Viewer>,
+    branches: Branches<RtpStep>,
+    /// What each viewer wants.
+    forms: HashMap<u32, Form>,
     gop: Vec<RtpPackets>,
-    stats: Arc<Stats>,
-}
-
-#[derive(Debug)]
-struct Viewer {
-    consumer: Arc<Consumer>,
-    form: Form,
-    chunks: Recipient<RtpChunk>,
-    end: Recipient<EndViewing>,
-    behind: bool,
 }
 
 impl RtpLane {
     pub(crate) fn new(stats: Arc<Stats>) -> Self {
-        Self { viewers: HashMap::new(), gop: Vec::new(), stats }
+        Self { branches: Branches::new(stats), forms: HashMap::new(), gop: Vec::new() }
     }
 
     pub(crate) fn is_unused(&self) -> bool {
-        self.viewers.is_empty()
+        self.branches.is_empty()
     }
 
     /// Adds the forms that viewers want.
     fn complete(&self, mut chunk: RtpPackets) -> RtpPackets {
-        for viewer in self.viewers.values() {
-            chunk.add(viewer.form);
+        for form in self.forms.values() {
+            chunk.add(*form);
         }
         chunk
     }
@@ -117,9 +141,7 @@ impl RtpLane {
     /// What is cached does not go with what comes next.
     pub(crate) fn clear(&mut self) {
         self.gop.clear();
-        for viewer in self.viewers.values_mut() {
-            viewer.behind = true;
-        }
+        self.branches.break_off();
     }
 
     /// Fills the cache of a lane that nobody used so far.
@@ -150,31 +172,8 @@ impl RtpLane {
         self.send(&chunk, false);
     }
 
-    fn send(&mut self, chunk: &Arc<RtpPackets>, starts: bool) {
-        let mut gone = Vec::new();
-        for (id, viewer) in &mut self.viewers {
-            if viewer.behind && !starts && !chunk.rtcp {
-                viewer.consumer.missed_chunk(&self.stats);
-                continue;
-            }
-            match viewer.chunks.try_send(RtpChunk { consumer: *id, packets: Arc::clone(chunk) }) {
-                Ok(()) => {
-                    viewer.behind &= !starts;
-                    viewer.consumer.offered.fetch_add(chunk.interleaved.len() as u64, Relaxed);
-                }
-                Err(SendError::Full(_)) => {
-                    self.stats.full_mailboxes.add(1);
-                    if !std::mem::replace(&mut viewer.behind, true) {
-                        self.stats.fell_behind.add(1);
-                    }
-                    viewer.consumer.missed_chunk(&self.stats);
-                }
-                Err(SendError::Closed(_)) => gone.push(*id),
-            }
-        }
-        for id in gone {
-            self.viewers.remove(&id);
-        }
+    fn send(&mut self, packets: &Arc<RtpPackets>, starts: bool) {
+        self.branches.send(0, RtpStep { packets: Arc::clone(packets), starts });
     }
 
     /// Takes a viewer in. `reports` go first, so that it can place the tracks against each other from its first packet on.
@@ -184,7 +183,7 @@ impl RtpLane {
         reports: &[(usize, Bytes)],
         starts: Vec<RtpStart>,
     ) -> RtpOpening {
-        let SubscribeRtp { consumer, form, chunks, end } = subscribe;
+        let SubscribeRtp { consumer, form, branch } = subscribe;
         let mut opening = RtpOpening { chunks: Vec::new(), starts };
         opening.chunks.extend(reports.iter().map(|(track, bytes)| control(*track, bytes)));
         for report in &mut opening.chunks {
@@ -206,13 +205,15 @@ impl RtpLane {
             opening.chunks.push(chunk);
         }
         consumer.offered.fetch_add(opening.chunks.iter().map(|c| c.interleaved.len() as u64).sum(), Relaxed);
-        let behind = self.gop.is_empty();
-        self.viewers.insert(consumer.id, Viewer { consumer, form, chunks, end, behind });
+        let state = if self.gop.is_empty() { State::Behind { headers: 0 } } else { State::Current };
+        self.branches.admit(consumer.id, branch, state, 0);
+        self.forms.insert(consumer.id, form);
         opening
     }
 
     pub(crate) fn unsubscribe(&mut self, id: u32) {
-        self.viewers.remove(&id);
+        self.branches.leave(id);
+        self.forms.remove(&id);
     }
 
     /// Tells all viewers that the source ended, in RTCP and by message.
@@ -221,9 +222,7 @@ impl RtpLane {
             let chunk = Arc::new(self.complete(control(track, &rtcp::bye(relay.ssrc, reason))));
             self.send(&chunk, false);
         }
-        for (_, viewer) in self.viewers.drain() {
-            viewer.end.do_send(EndViewing { reason: reason.to_owned() });
-        }
+        self.branches.end(reason);
     }
 }
 
@@ -245,6 +244,11 @@ impl RtpPackets {
             }
         }
         self
+    }
+
+    /// What goes out on a connection with a client's channel number.
+    pub(crate) fn on_channel(&self, channel: u8, over_websocket: bool) -> Cow<'_, Bytes> {
+        if over_websocket { self.websocket_on_channel(channel) } else { self.interleaved_on_channel(channel) }
     }
 
     /// The websocket messages with a client's channel number. A copy if that is another than the track's own: few ask so.

@@ -270,8 +270,7 @@ impl<F: Framing, C: Carrier> Actor for Viewer<F, C> {
             direct: Some(direct),
         };
         let entry = branch::enter(&self.hub, &self.found.info, member);
-        let subscribe =
-            Subscribe { consumer: Arc::clone(&self.consumer), output: self.output, branch: entry.branch() };
+        let subscribe = Subscribe { consumer: Arc::clone(&self.consumer), output: self.output, branch: entry.branch() };
         self.entry = Some(entry);
         // No chunk is heard before the opening is on its way, and until then nothing is written past the actor.
         ctx.wait(self.found.source.send(subscribe).into_actor(self).map(|answer, viewer, ctx| match answer {

@@ -115,7 +115,8 @@ impl<S: Step> Drop for Entry<S> {
 
 impl<S: Step> Room<S> {
     fn is_empty(&self) -> bool {
-        self.waiting.borrow().is_empty() && self.parts.borrow().iter().all(|part| part.slots.iter().all(Option::is_none))
+        self.waiting.borrow().is_empty()
+            && self.parts.borrow().iter().all(|part| part.slots.iter().all(Option::is_none))
     }
 
     fn leave(&self, id: u32) {

@@ -20,8 +20,8 @@ impl ActorFuture<RtspSession> for Drain {
         ctx: &mut Context<RtspSession>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
-        let RtspSession { outbox, socket, .. } = session;
-        match outbox.poll_flush(socket, task) {
+        let flushed = session.outbox.poll_flush(&mut *session.socket.borrow_mut(), task);
+        match flushed {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
@@ -56,7 +56,7 @@ impl ActorFuture<RtspSession> for Listen {
             if buffer.capacity() - buffer.len() < MIN_READ {
                 buffer.reserve(if publishing.is_some() { READ_BUFFER } else { MIN_READ });
             }
-            let read = pin!(socket.read_buf(buffer)).poll(task);
+            let read = pin!(socket.borrow_mut().read_buf(buffer)).poll(task);
             match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {

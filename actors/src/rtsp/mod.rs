@@ -1,6 +1,7 @@
 //! RTSP connections: thin shells around the state machine in `ipchub_media::rtsp::session`.
 
 pub(crate) mod carrier;
+mod line;
 mod listening;
 mod login;
 pub mod multicast;

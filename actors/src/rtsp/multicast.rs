@@ -19,11 +19,12 @@ use bytes::Bytes;
 use ipchub_media::rtsp::session::RtpStart;
 
 use super::udp::Datagrams;
+use crate::branch::{self, Entry};
 use crate::connection::Link;
 use crate::hub::Hub;
 use crate::info::{Consumer, GroupInfo, PacketType};
 use crate::messages::{EndViewing, Found, SubscribeRtp, Unsubscribe};
-use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets, RtpStep};
 use groups::Lease;
 use sockets::{Hear, Sockets};
 
@@ -42,6 +43,7 @@ pub(crate) struct GroupSender {
     ssrcs: Vec<u32>,
     /// As the source's lane knows it. It is in no list: the members are.
     consumer: Arc<Consumer>,
+    entry: Option<Entry<RtpStep>>,
     info: Arc<GroupInfo>,
     members: Vec<Member>,
     /// Where each track begins, for the first member.
@@ -132,6 +134,7 @@ impl GroupSender {
             sockets,
             ssrcs: ssrcs.to_vec(),
             consumer,
+            entry: None,
             info,
             members: Vec::new(),
             starts: None,
@@ -192,12 +195,16 @@ impl Actor for GroupSender {
         let group = self.lease.group;
         log::info!("{}: sent to the group {}, ports from {} on", self.found.info.path, group.address, group.first_port);
         let address = ctx.address();
-        let subscribe = SubscribeRtp {
+        let member = branch::Member {
             consumer: Arc::clone(&self.consumer),
-            form: Form::Datagrams,
             chunks: address.clone().recipient(),
             end: address.recipient(),
+            direct: None,
         };
+        let entry = branch::enter(&self.hub, &self.found.info, member);
+        let consumer = Arc::clone(&self.consumer);
+        let subscribe = SubscribeRtp { consumer, form: Form::Datagrams, branch: entry.branch() };
+        self.entry = Some(entry);
         ctx.wait(self.found.source.send(subscribe).into_actor(self).map(|opening, sender, ctx| match opening {
             Ok(opening) => {
                 sender.starts = Some(opening.starts.into_iter().map(|start| Some(start.into())).collect());
@@ -210,6 +217,7 @@ impl Actor for GroupSender {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.entry = None;
         self.found.source.do_send(Unsubscribe { id: self.consumer.id });
         self.found.info.end_multicast(&self.info);
         log::info!(

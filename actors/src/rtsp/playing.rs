@@ -1,6 +1,7 @@
 //! The sending side of an RTSP session that plays: it is a viewer of its source's RTP lane.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,16 +10,20 @@ use bytes::Bytes;
 use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 
 use super::carrier::Carrier;
+use super::line::Line;
 use super::multicast::groups::Lease;
 use super::multicast::{Member, Membership, join};
 use super::session::RtspSession;
 use crate::accounts::Right;
+use crate::branch::{self, Direct, Entry};
 use crate::connection::{Outbox, Socket};
+use crate::hub::Hub;
 use crate::info::{Consumer, Registered};
 use crate::messages::{
     DescribeTracks, EndViewing, Find, Found, Open, OpenError, RtpOpening, SubscribeRtp, Unsubscribe,
 };
-use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
+use crate::rtp_lane::{Form, RtpChunk, RtpPackets, RtpStep};
+use crate::source::Source;
 use crate::supervisor::Supervisor;
 
 /// One path that is watched.
@@ -32,6 +37,9 @@ pub(crate) struct Playing {
     transports: Vec<Option<TrackTransport>>,
     /// Its place in the source's multicast group, if it watches so; then the group's sender is the source's viewer.
     membership: Option<Membership>,
+    /// Its place among the viewers on this thread; none in a group.
+    entry: Option<Entry<RtpStep>>,
+    line: Option<Rc<Line>>,
     _registered: Registered,
 }
 
@@ -44,7 +52,17 @@ impl Playing {
         let machine::Play { path, transports } = request;
         log::info!("{path}: {} watches by {}", consumer.link.peer, consumer.way());
         let _registered = found.info.add_consumer(Arc::clone(&consumer));
-        Self { path, id: consumer.id, consumer, found, transports, membership: None, _registered }
+        Self {
+            path,
+            id: consumer.id,
+            consumer,
+            found,
+            transports,
+            membership: None,
+            entry: None,
+            line: None,
+            _registered,
+        }
     }
 
     /// How a track goes, if it was set up.
@@ -65,6 +83,38 @@ impl Playing {
     pub(crate) fn set_transports(&mut self, transports: &[Option<TrackTransport>]) {
         self.transports.clear();
         self.transports.extend_from_slice(transports);
+        if let Some(line) = &self.line {
+            line.set_transports(transports);
+        }
+    }
+
+    /// Enters the branch of the source on this thread, and asks the source for what it has cached.
+    pub(crate) fn subscribe(
+        &mut self,
+        hub: &Hub,
+        form: Form,
+        (chunks, end): (Recipient<RtpChunk>, Recipient<EndViewing>),
+        line: Option<Rc<Line>>,
+    ) -> Request<Source, SubscribeRtp> {
+        let direct = line.clone().map(|line| line as Rc<dyn Direct<Arc<RtpPackets>>>);
+        let member = branch::Member { consumer: Arc::clone(&self.consumer), chunks, end, direct };
+        let entry = branch::enter(hub, &self.found.info, member);
+        let subscribe = SubscribeRtp { consumer: Arc::clone(&self.consumer), form, branch: entry.branch() };
+        (self.entry, self.line) = (Some(entry), line);
+        self.found.source.send(subscribe)
+    }
+
+    /// Whether the branch may write past the actor: nothing waits for the socket.
+    pub(super) fn set_clear(&self, clear: bool) {
+        if let Some(line) = &self.line {
+            line.gate.set_clear(clear);
+        }
+    }
+
+    fn heard(&self) {
+        if let Some(line) = &self.line {
+            line.gate.heard();
+        }
     }
 }
 
@@ -152,19 +202,15 @@ impl RtspSession {
             let playing = Playing::new(request, consumer, found);
             return self.join_group(lease, playing, ctx);
         }
-        let subscribe = SubscribeRtp {
-            consumer: Arc::clone(&consumer),
-            form,
-            chunks: ctx.address().recipient(),
-            end: ctx.address().recipient(),
-        };
-        let opening = found.source.send(subscribe);
-        let playing = Playing::new(request, consumer, found);
+        let line = (!udp).then(|| Line::new(self.socket(), &request.transports, form == Form::Websocket));
+        let mut playing = Playing::new(request, consumer, found);
+        let actor = (ctx.address().recipient(), ctx.address().recipient());
+        let opening = playing.subscribe(&self.hub, form, actor, line);
         ctx.wait(opening.into_actor(self).map(move |opening, session, ctx| match opening {
             Ok(opening) => {
                 let RtpOpening { chunks, starts } = opening;
                 session.start_playing(playing, starts.into_iter().map(|start| Some(start.into())).collect(), ctx);
-                chunks.iter().for_each(|chunk| session.send_chunk(chunk, ctx));
+                chunks.iter().for_each(|chunk| session.send_chunk(chunk, 0, ctx));
             }
             Err(_) => session.answer_play(Err((404, format!("{} is not live any more.", playing.path))), ctx),
         }));
@@ -203,7 +249,8 @@ impl RtspSession {
         self.flush(ctx);
     }
 
-    fn send_chunk(&mut self, chunk: &RtpPackets, ctx: &mut Context<Self>) {
+    /// `written` bytes of it went out already.
+    fn send_chunk(&mut self, chunk: &RtpPackets, written: usize, ctx: &mut Context<Self>) {
         let over_websocket = matches!(self.carrier, Carrier::Websocket(_));
         let Some((outbox, socket, playing, ports)) = self.sending() else { return };
         match playing.transports.get(chunk.track).and_then(Option::as_ref) {
@@ -211,11 +258,9 @@ impl RtspSession {
             None | Some(TrackTransport::Multicast) => {}
             Some(TrackTransport::Interleaved { rtp, rtcp }) => {
                 let channel = if chunk.rtcp { *rtcp } else { *rtp };
-                let bytes = match over_websocket {
-                    true => chunk.websocket_on_channel(channel),
-                    false => chunk.interleaved_on_channel(channel),
-                };
-                match send_now(outbox, socket, &bytes) {
+                let bytes = chunk.on_channel(channel, over_websocket);
+                let sent = send_now(outbox, &mut socket.borrow_mut(), &bytes, written);
+                match sent {
                     Ok(true) => {}
                     Ok(false) => self.send_later(ctx),
                     Err(error) => self.fail(&error, ctx),
@@ -231,17 +276,20 @@ impl RtspSession {
     }
 }
 
-/// Writes shared bytes in one call if nothing waits before them; what the kernel does not take waits. True: all was written
+/// Writes shared bytes from `from` on in one call if nothing waits before them; what the kernel does not take waits. True: all was written
 /// or waits behind what is being waited for already.
-pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: &Bytes) -> io::Result<bool> {
+pub(crate) fn send_now(outbox: &mut Outbox, socket: &mut Socket, bytes: &Bytes, from: usize) -> io::Result<bool> {
     if !outbox.is_empty() {
-        outbox.push(bytes.clone());
+        outbox.push(bytes.slice(from..));
         return Ok(true);
     }
-    let written = match socket.try_write(bytes) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        written => written?,
-    };
+    let mut written = from;
+    if from < bytes.len() {
+        written += match socket.try_write(&bytes[from..]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            written => written?,
+        };
+    }
     if written < bytes.len() {
         outbox.push(bytes.slice(written..));
         return Ok(false);
@@ -283,8 +331,9 @@ impl Handler<RtpChunk> for RtspSession {
     type Result = ();
 
     fn handle(&mut self, chunk: RtpChunk, ctx: &mut Self::Context) {
-        if self.sending().is_some_and(|(_, _, playing, _)| playing.id == chunk.consumer) {
-            self.send_chunk(&chunk.packets, ctx);
+        if let Some(playing) = self.playing.as_ref().filter(|playing| playing.id == chunk.consumer) {
+            playing.heard();
+            self.send_chunk(&chunk.packets, chunk.written, ctx);
         }
     }
 }

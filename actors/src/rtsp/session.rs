@@ -1,6 +1,8 @@
 //! The actor of one RTSP connection: it owns the socket, feeds the state machine and does what that says.
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +47,7 @@ const NORMAL_CLOSURE: u16 = 1000;
 #[derive(Debug)]
 pub struct RtspSession {
     pub(crate) hub: Hub,
-    pub(super) socket: Socket,
+    pub(super) socket: Rc<RefCell<Socket>>,
     link: Arc<Link>,
     pub(crate) carrier: Carrier,
     pub(super) parser: Parser,
@@ -101,7 +103,7 @@ impl RtspSession {
                 link: Arc::clone(socket.link()),
                 _counted: counted,
                 hub,
-                socket,
+                socket: Rc::new(RefCell::new(socket)),
                 carrier,
                 parser: Parser::default(),
                 session,
@@ -158,8 +160,10 @@ impl RtspSession {
         self.end_playing();
         match self.carrier.goodbye(NORMAL_CLOSURE, &reason) {
             // Between two messages there is room for a proper end; within one there is not.
-            Some(bye) if self.link.killed().is_some() && self.outbox.is_empty() => self.socket.last_words(&bye),
-            _ => self.socket.reset_on_close(),
+            Some(bye) if self.link.killed().is_some() && self.outbox.is_empty() => {
+                self.socket.borrow_mut().last_words(&bye)
+            }
+            _ => self.socket.borrow().reset_on_close(),
         }
         self.reason.get_or_insert(reason);
         ctx.stop();
@@ -191,18 +195,29 @@ impl RtspSession {
     }
 
     /// What sending a chunk needs.
-    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &mut Socket, &Playing, &Ports)> {
+    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &Rc<RefCell<Socket>>, &Playing, &Ports)> {
         let Self { outbox, socket, playing, ports, .. } = self;
-        playing.as_ref().map(|playing| (outbox, socket, playing, &*ports))
+        playing.as_ref().map(|playing| (outbox, &*socket, playing, &*ports))
     }
 
-    /// Hears nothing until the rest of a chunk is written.
+    pub(super) fn socket(&self) -> &Rc<RefCell<Socket>> {
+        &self.socket
+    }
+
+    /// Hears nothing until what waits is written.
     pub(super) fn send_later(&mut self, ctx: &mut Context<Self>) {
-        ctx.wait(Drain);
+        self.set_clear(false);
+        ctx.wait(Drain.map(|(), session: &mut Self, _| session.set_clear(true)));
+    }
+
+    fn set_clear(&self, clear: bool) {
+        if let Some(playing) = &self.playing {
+            playing.set_clear(clear);
+        }
     }
 
     pub(super) fn set_playing(&mut self, playing: Playing) {
-        if let Err(error) = self.socket.limit_unsent(self.hub.settings.viewer_unsent) {
+        if let Err(error) = self.socket.borrow().limit_unsent(self.hub.settings.viewer_unsent) {
             log::debug!("{}: no limit of unsent bytes: {error}", self.link.peer);
         }
         self.playing = Some(playing);
@@ -296,10 +311,11 @@ impl RtspSession {
     }
 
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
-        match self.outbox.flush(&mut self.socket) {
-            Ok(true) => {}
+        let flushed = self.outbox.flush(&mut *self.socket.borrow_mut());
+        match flushed {
+            Ok(true) => self.set_clear(true),
             // A client that does not read its replies gets no more of them.
-            Ok(false) => ctx.wait(Drain),
+            Ok(false) => self.send_later(ctx),
             Err(error) => self.fail(&error, ctx),
         }
     }

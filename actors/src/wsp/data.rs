@@ -18,7 +18,7 @@ use super::channels::{JoinError, Joinable, Owner};
 use super::control::DataJoined;
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
-use crate::messages::{EndViewing, Found, RtpOpening, SubscribeRtp};
+use crate::messages::{EndViewing, Found, RtpOpening};
 use crate::rtp_lane::{Form, RtpChunk, RtpPackets};
 use crate::rtsp::carrier::Inbox;
 use crate::rtsp::playing::{Playing, send_now};
@@ -150,7 +150,7 @@ impl DataConnection {
         let Some(playing) = &self.playing else { return };
         let Some(TrackTransport::Interleaved { rtp, rtcp }) = playing.transport(chunk.track) else { return };
         let bytes = chunk.websocket_on_channel(if chunk.rtcp { rtcp } else { rtp });
-        match send_now(&mut self.outbox, &mut self.socket, &bytes) {
+        match send_now(&mut self.outbox, &mut self.socket, &bytes, 0) {
             Ok(true) => {}
             Ok(false) => ctx.wait(Drain),
             Err(error) => self.fail(&error, ctx),
@@ -231,14 +231,9 @@ impl Handler<StartMedia> for DataConnection {
     fn handle(&mut self, start: StartMedia, ctx: &mut Self::Context) -> Self::Result {
         let StartMedia { found, play, begin } = start;
         let consumer = self.hub.rtp_consumer("wsp", &self.link);
-        let subscribe = SubscribeRtp {
-            consumer: Arc::clone(&consumer),
-            form: Form::Websocket,
-            chunks: ctx.address().recipient(),
-            end: ctx.address().recipient(),
-        };
-        let opening = found.source.send(subscribe);
-        let playing = Playing::new(play, consumer, found);
+        let mut playing = Playing::new(play, consumer, found);
+        let actor = (ctx.address().recipient(), ctx.address().recipient());
+        let opening = playing.subscribe(&self.hub, Form::Websocket, actor, None);
         AtomicResponse::new(Box::pin(opening.into_actor(self).map(move |opening, data, ctx| {
             let Ok(opening) = opening else {
                 return Err((404, "The stream is not live any more.".into()));

@@ -215,6 +215,7 @@ impl Config {
             max_gop_frames: count("limits.gop_frames", limits.gop_frames)?,
             viewer_queue: count("limits.viewer_queue", limits.viewer_queue)?,
             multicast: self.rtsp.multicast()?,
+            rtsp_login: self.rtsp.ways()?,
             hls: self.hls.settings()?,
             viewer_unsent: count("limits.viewer_unsent_bytes", limits.viewer_unsent_bytes as usize)? as u32,
         })

@@ -225,6 +225,49 @@ fn logins() {
     assert!(!hub.log().iter().any(|line| line.contains(" - admin ")), "who asks is known: {:?}", hub.log());
 }
 
+/// Where Basic is the only way, ffmpeg and GStreamer use it, under TLS; without TLS no password is taken.
+#[test]
+fn basic_alone() {
+    let pair = Pair::make("basic");
+    let hub = pair.hub(&[("IPCHUB_RTSP_LOGIN", "basic")], &["--auth", "--demo"]);
+    for user in [r#"{"name":"bob","password":"w@tch","pull":"/demo/+"}"#, r#"{"name":"eve","password":"e"}"#] {
+        assert_eq!(http::send(hub.address(), "POST", "/api/v1/users", &[], user).status, 200);
+    }
+    hub.wait_live("/demo/clock");
+    let ffmpeg = |scheme: &str, login: &str| {
+        let url = format!("{scheme}://{login}@{}/demo/clock", hub.address());
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", &url]);
+        let output = command.args(["-frames:v", "10", "-f", "null", "-"]).output().expect("ffmpeg is there");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (played, said) = ffmpeg("rtsps", "bob:w%40tch");
+    assert!(played, "{said}");
+    for (scheme, login, words) in
+        [("rtsps", "bob:wrong", "401"), ("rtsps", "eve:e", "403"), ("rtsp", "bob:w%40tch", "403")]
+    {
+        let (played, said) = ffmpeg(scheme, login);
+        assert!(!played && said.contains(words), "{scheme} {login}: {said}");
+    }
+    let gstreamer = |password: &str| {
+        let mut command = Command::new("gst-launch-1.0");
+        let pipeline = format!(
+            "rtspsrc location={} protocols=tcp tls-validation-flags=0 user-id=bob user-pw={password} \
+             ! application/x-rtp,media=video ! rtph264depay ! identity eos-after=20 ! fakesink sync=false",
+            hub.url("rtsps", "/demo/clock")
+        );
+        command.env("LC_ALL", "C").arg("-q").args(pipeline.split_whitespace());
+        let mut player = Process::start(command);
+        let (status, _) = player.wait(Duration::from_secs(60));
+        (status.success(), player.lines())
+    };
+    let (played, lines) = gstreamer("w@tch");
+    assert!(played, "{lines:#?}");
+    let (played, lines) = gstreamer("wrong");
+    assert!(!played, "{lines:#?}");
+    assert!(!hub.log().iter().any(|line| line.contains("w@tch")), "{:?}", hub.log());
+}
+
 /// However the first bytes come: those of the handshake, and the first under TLS.
 #[test]
 fn told_apart_at_every_split() {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::Addr;
+use ipchub_media::rtsp::auth::Ways;
 
 use crate::accounts::{Accounts, Gate};
 use crate::connection::Link;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub viewer_queue: usize,
     /// Groups and ports for multicast; `None`: it is off.
     pub multicast: Option<Range>,
+    /// How RTSP clients may log in.
+    pub rtsp_login: Ways,
     /// HLS.
     pub hls: crate::hls::Settings,
     /// Unsent bytes in the kernel for one viewer at most (`TCP_NOTSENT_LOWAT`).
@@ -74,6 +77,7 @@ impl Default for Settings {
             max_gop_frames: 3_000,
             viewer_queue: 128,
             multicast: None,
+            rtsp_login: Ways { digest: true, basic: true },
             hls: crate::hls::Settings::default(),
             viewer_unsent: 256 << 10,
         }

@@ -1,5 +1,6 @@
 //! `[rtsp]`
 
+use ipchub_media::rtsp::auth::Ways;
 use std::net::Ipv4Addr;
 
 use ipchub_actors::rtsp::multicast::groups::{Range, is_group};
@@ -13,6 +14,7 @@ use super::{Wrong, wrong};
 #[allow(missing_docs)] // see config.toml
 pub struct Rtsp {
     pub udp_port: i32,
+    pub login: String,
     pub multicast: bool,
     pub multicast_groups: String,
     pub multicast_ports: String,
@@ -24,6 +26,7 @@ impl Default for Rtsp {
     fn default() -> Self {
         Self {
             udp_port: 1556,
+            login: "any".into(),
             multicast: true,
             multicast_groups: "239.200.0.0/24".into(),
             multicast_ports: "16666-20665".into(),
@@ -40,6 +43,16 @@ impl Rtsp {
             return Err(wrong("rtsp.udp_port", port, "it must be even, 0 (any) or -1 (none)"));
         }
         self.range().map(drop)
+    }
+
+    /// How clients may log in.
+    pub(super) fn ways(&self) -> Result<Ways, Wrong> {
+        match self.login.as_str() {
+            "any" => Ok(Ways { digest: true, basic: true }),
+            "digest" => Ok(Ways { digest: true, basic: false }),
+            "basic" => Ok(Ways { digest: false, basic: true }),
+            other => Err(wrong("rtsp.login", format!("{other:?}"), "it is none of \"any\", \"digest\", \"basic\"")),
+        }
     }
 
     /// Where multicast goes, if it is on. A mistake is told even if it is off.

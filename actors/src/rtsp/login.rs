@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipchub_media::path::of_uri;
-use ipchub_media::rtsp::auth::{Asked, Authorization, Ha1, challenge};
+use ipchub_media::rtsp::auth::{Asked, Authorization, Ha1, Ways, challenge};
 use ipchub_media::rtsp::message::{Method, Request};
 use ipchub_media::rtsp::session::Event;
 
@@ -98,14 +98,20 @@ impl RtspSession {
             return Ok(gate.token(token)?);
         }
         let asked = Asked { method: request.method.as_str(), uri: &request.uri };
+        let ways = self.ways();
         match header.and_then(Authorization::read) {
-            Some(Authorization::Digest(answer)) => gate.digest(&answer, asked, address),
+            Some(Authorization::Digest(answer)) if ways.digest => gate.digest(&answer, asked, address),
             Some(Authorization::Bearer(token)) => Ok(gate.token(&token)?),
-            Some(Authorization::Basic { user, password }) if self.link().is_secure() => {
+            Some(Authorization::Basic { user, password }) if ways.basic => {
                 gate.known(&user, |user| Ha1::of(user, &password), address)
             }
-            Some(Authorization::Basic { .. }) | None => Err(Refusal::Token.into()),
+            Some(Authorization::Basic { .. } | Authorization::Digest(_)) | None => Err(Refusal::Token.into()),
         }
+    }
+
+    /// How a password may be told on this connection.
+    fn ways(&self) -> Ways {
+        self.hub.settings.rtsp_login.on(self.link().is_secure())
     }
 
     fn refused(&self, Denied { refusal, delay }: &Denied) -> Refused {
@@ -118,7 +124,12 @@ impl RtspSession {
             log::warn!("{peer}: an RTSP login was refused");
         }
         let stale = *refusal == Refusal::Stale;
-        let challenges = challenge(&self.hub.gate.nonce(), stale, self.link().is_secure());
+        let challenges = challenge(&self.hub.gate.nonce(), stale, self.ways());
+        if challenges.is_empty() {
+            // A 401 must say how.
+            return (403, "Log in by rtsps://, or with a token: passwords are not taken unencrypted here.".into())
+                .into();
+        }
         Refused { status: 401, text: "Log in with user and password.".into(), challenges, delay: *delay }
     }
 

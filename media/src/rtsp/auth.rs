@@ -11,7 +11,7 @@ use sha2::Sha256;
 mod challenge;
 mod read;
 
-pub use challenge::{Asked, Check, Nonces, Verifier, challenge};
+pub use challenge::{Asked, Check, Nonces, Verifier, Ways, challenge};
 pub use read::{Authorization, DigestAnswer, Qop};
 
 /// What the hub calls itself to clients; part of every HA1, so it never changes.

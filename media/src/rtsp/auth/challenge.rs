@@ -141,16 +141,35 @@ impl DigestAnswer {
     }
 }
 
+/// Ways to log in with a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ways {
+    /// RFC 7616.
+    pub digest: bool,
+    /// RFC 7617.
+    pub basic: bool,
+}
+
+impl Ways {
+    /// Those that may be used on a connection: Basic shows the password to whoever reads along.
+    pub fn on(self, secure: bool) -> Self {
+        Self { basic: self.basic && secure, ..self }
+    }
+}
+
 /// The values of `WWW-Authenticate`, each a header of its own. ffmpeg, GStreamer and live555 take the last Digest and know MD5
 /// only, so that comes behind SHA-256, which clients that know it choose wherever it stands. live555 wants realm and nonce first.
-pub fn challenge(nonce: &str, stale: bool, basic: bool) -> Vec<String> {
+pub fn challenge(nonce: &str, stale: bool, ways: Ways) -> Vec<String> {
     let digest = |algorithm: Algorithm| {
         let stale = if stale { ", stale=true" } else { "" };
         let name = algorithm.name();
         format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", algorithm={name}, qop=\"auth\"{stale}")
     };
-    let mut offers = vec![digest(Algorithm::Sha256), digest(Algorithm::Md5)];
-    if basic {
+    let mut offers = Vec::new();
+    if ways.digest {
+        offers.extend([digest(Algorithm::Sha256), digest(Algorithm::Md5)]);
+    }
+    if ways.basic {
         offers.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
     }
     offers

@@ -165,12 +165,16 @@ fn headers() {
 
 #[test]
 fn challenges_are_in_the_order_that_clients_need() {
-    let offers = challenge("abc", false, false);
+    let both = Ways { digest: true, basic: true };
+    let offers = challenge("abc", false, both.on(false));
     assert_eq!(offers.len(), 2);
     assert_eq!(offers[1], "Digest realm=\"ipchub\", nonce=\"abc\", algorithm=MD5, qop=\"auth\"");
     assert!(offers[0].contains("SHA-256") && !offers[0].contains("stale"));
-    let offers = challenge("abc", true, true);
+    let offers = challenge("abc", true, both.on(true));
     assert!(offers[1].ends_with(", stale=true") && offers[2].starts_with("Basic "));
+    let basic = Ways { digest: false, basic: true };
+    assert_eq!(challenge("abc", false, basic.on(true)).len(), 1);
+    assert_eq!(challenge("abc", false, basic.on(false)), Vec::<String>::new());
 }
 
 #[test]

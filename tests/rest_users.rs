@@ -145,6 +145,15 @@ fn what_is_wrong_is_named() {
     assert!(log.contains("eve GET /api/v1/users 403") && !log.contains("token="), "{log}");
 }
 
+/// ffmpeg tries to watch what is not live.
+fn digest(hub: &Hub, login: &str) {
+    let url = format!("rtsp://{login}@{}/not/live", hub.address());
+    let mut command = std::process::Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-f", "null", "-"]);
+    let output = command.output().expect("ffmpeg is there");
+    assert!(!output.status.success());
+}
+
 #[test]
 fn an_old_file_is_read_and_rewritten_at_the_first_change() {
     let folder = folder("old");
@@ -154,13 +163,16 @@ fn an_old_file_is_read_and_rewritten_at_the_first_change() {
                 {\"name\":\"bob\",\"password\":\"secret\",\"pull\":\"*\",\"mail\":\"bob@example.org\"},\
                 {\"name\":\"eve\",\"password\":\"5ebe2294ecd0e0f08eab7690d2a6ee69\"}]";
     std::fs::write(&file, text).expect("a file can be written");
-    let hub = start(&folder);
+    let hub = Hub::start(&[], &["--auth", "--data-dir", folder.to_str().expect("a name of our own")]);
     for (user, password) in [("admin", "21232f297a57a5a743894a0e4a801fc3"), ("eve", "5ebe2294ecd0e0f08eab7690d2a6ee69")]
     {
         assert!(http::tokens(hub.address(), user, password).is_err(), "an MD5 string itself never logs in");
     }
     http::login(hub.address(), "bob", "secret");
     assert_eq!(std::fs::read_to_string(&file).expect("there"), text, "nothing is changed yet");
+    digest(&hub, "eve:secret");
+    let words = "eve cannot log in by Digest yet: only the MD5 of its password is known";
+    assert!(wait_until(SOON, || hub.log().iter().any(|line| line.contains(words))), "{:?}", hub.log());
     put(&hub, r#"{"name":"new","password":"n"}"#);
     let text = std::fs::read_to_string(&file).expect("there");
     assert!(!text.contains("secret") && !text.contains("5ebe22") && text.contains("bob@example.org"), "{text}");

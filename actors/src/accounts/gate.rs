@@ -151,6 +151,12 @@ impl Gate {
         let login = self.begin_login(address)?;
         let users = self.users();
         let user = users.user(&answer.username);
+        if user.is_some_and(|user| user.secret.lacks_digest()) {
+            log::warn!(
+                "{address}: {} cannot log in by Digest yet: only the MD5 of its password is known. It must log in by REST once",
+                answer.username
+            );
+        }
         let Some((user, ha1)) = user.and_then(|user| Some((user, user.secret.ha1(&user.name)?))) else {
             return Err(login.denied());
         };

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ipchub_media::Track;
 use ipchub_media::rtp::receiver::Receiver;
+use ipchub_media::{Track, hls};
 
 use crate::connection::Link;
 use crate::hls::Handle;
@@ -216,7 +216,7 @@ pub struct SourceInfo {
     reception: Mutex<Option<Reception>>,
     multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
-    hls: Mutex<Option<Arc<Handle>>>,
+    hls: Mutex<BTreeMap<hls::Format, Arc<Handle>>>,
     /// Discontinuities of all its HLS so far.
     pub(crate) hls_discontinuities: AtomicU64,
 }
@@ -273,19 +273,19 @@ impl SourceInfo {
     }
 
     /// Its HLS, if somebody watches by it.
-    pub fn live_hls(&self) -> Option<Arc<Handle>> {
-        lock(&self.hls).clone().filter(|handle| handle.is_alive())
+    pub fn live_hls(&self, format: hls::Format) -> Option<Arc<Handle>> {
+        lock(&self.hls).get(&format).cloned().filter(|handle| handle.is_alive())
     }
 
-    /// Its HLS, begun if nobody watches by it yet.
-    pub(crate) fn hls(&self, begin: impl FnOnce() -> Arc<Handle>) -> Arc<Handle> {
+    /// Its HLS in a container, begun if nobody watches by it yet.
+    pub(crate) fn hls(&self, format: hls::Format, begin: impl FnOnce() -> Arc<Handle>) -> Arc<Handle> {
         let mut hls = lock(&self.hls);
-        let live = hls.take().filter(|handle| handle.is_alive()).unwrap_or_else(begin);
-        Arc::clone(hls.insert(live))
+        let live = hls.remove(&format).filter(|handle| handle.is_alive()).unwrap_or_else(begin);
+        Arc::clone(hls.entry(format).or_insert(live))
     }
 
-    pub(crate) fn end_hls(&self, handle: &Arc<Handle>) {
-        lock(&self.hls).take_if(|current| Arc::ptr_eq(current, handle));
+    pub(crate) fn end_hls(&self, format: hls::Format, handle: &Arc<Handle>) {
+        lock(&self.hls).retain(|kind, current| *kind != format || !Arc::ptr_eq(current, handle));
     }
 
     /// Told by a publisher; of another than the current it is passed over.

@@ -48,6 +48,16 @@ scene('hls.js plays for 30 s with little delay and no stall', async (stage) => {
   assert.ok(cs[0].flow.outbytes > 100, JSON.stringify(cs));
 });
 
+scene('hls.js plays MPEG-TS', async (stage) => {
+  const hub = await stage.hub();
+  stage.push(hub, PATH, { size: '640x360' });
+  await hub.live(PATH);
+  const page = await stage.openForeign('hlsjs', hub, `${hub.hls(PATH)}?type=ts`);
+  await page.until('plays', ({ time, ahead, width }) => time > 0 && ahead > 0 && width === 640);
+  await page.playsOn(10);
+  assert.deepEqual(await page.page.evaluate(() => globalThis.trouble), []);
+});
+
 scene('hls.js shows the first picture of a live stream within a second', async (stage) => {
   const hub = await stage.hub();
   stage.push(hub, PATH, { size: '640x360' });

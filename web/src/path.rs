@@ -93,6 +93,14 @@ pub fn asked(rest: &str) -> Asked {
         let stem = path.strip_suffix(extension).filter(|stem| stem.len() > 1 && !stem.ends_with('/'))?;
         Some((stem.to_owned(), original[..original.len() - extension.len()].to_owned()))
     };
+    let piece = || {
+        let (stream, name) = path.rsplit_once('/').filter(|(stream, _)| stream.len() > 1)?;
+        let (piece, format) = Piece::parse(name)?;
+        Some(Asked::HlsPiece { path: stream.to_owned(), piece, format })
+    };
+    if let Some(piece) = piece() {
+        return piece;
+    }
     let live = Format::ALL.into_iter().find_map(|format| Some((stream(format.extension())?, format)));
     if let Some(((path, original), format)) = live {
         return Asked::Live { path, original, format };
@@ -100,12 +108,7 @@ pub fn asked(rest: &str) -> Asked {
     if let Some((path, original)) = stream(".m3u8") {
         return Asked::Hls { path, original };
     }
-    match path.rsplit_once('/').map(|(stream, name)| (stream, Piece::parse(name))) {
-        Some((stream, Some((piece, format)))) if stream.len() > 1 => {
-            Asked::HlsPiece { path: stream.to_owned(), piece, format }
-        }
-        _ => Asked::Unknown,
-    }
+    Asked::Unknown
 }
 
 #[cfg(test)]
@@ -160,6 +163,16 @@ mod tests {
             ("/room/door/7.m4s", piece("/room/door", Piece::Segment(7))),
             ("/room/init3.m4s", piece("/room", Piece::Init(3))),
             ("/7.m4s", Asked::Unknown),
+            ("/room/door/7.ts", ts("/room/door/7")),
+            (
+                "/Room/door/1793500800.ts",
+                Asked::HlsPiece {
+                    path: "/room/door".into(),
+                    piece: Piece::Segment(1_793_500_800),
+                    format: hls::Format::Ts,
+                },
+            ),
+            ("/1793500800.ts", ts("/1793500800")),
             ("/room/x.m4s", Asked::Unknown),
             ("/room/crossdomain.xml", Asked::CrossDomain),
             ("/crossdomain.xml", Asked::CrossDomain),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ipchub_media::hls::Presentation;
 use ipchub_media::hls::presentation::Lookup;
+use ipchub_media::hls::{Format, Presentation};
 use tokio::sync::watch;
 
 use super::HlsMuxer;
@@ -49,6 +49,7 @@ pub enum HlsError {
 #[derive(Debug)]
 pub struct Handle {
     hub: Hub,
+    pub(super) format: Format,
     info: Weak<SourceInfo>,
     /// The actor owns the sender: if that is gone, so is the actor.
     moments: watch::Receiver<Option<Arc<Presentation>>>,
@@ -65,12 +66,13 @@ pub struct Handle {
 type Moment = Option<Arc<Presentation>>;
 
 impl Handle {
-    /// The HLS of a source; begins if nobody watched it so before.
-    pub fn of(hub: &Hub, found: &Found) -> Arc<Self> {
-        let handle = found.info.hls(|| {
+    /// The HLS of a source in a container; begins if nobody watched it so before.
+    pub fn of(hub: &Hub, found: &Found, format: Format) -> Arc<Self> {
+        let handle = found.info.hls(format, || {
             let (publisher, moments) = watch::channel(None);
             let handle = Arc::new(Self {
                 hub: hub.clone(),
+                format,
                 info: Arc::downgrade(&found.info),
                 moments,
                 sessions: Sessions::default(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
-use ipchub_media::hls::{Config, Format, Presentation, Segmenter};
+use ipchub_media::hls::{Config, Presentation, Segmenter};
 use tokio::sync::watch;
 
 use super::{Handle, Spool};
@@ -67,7 +67,7 @@ impl HlsMuxer {
     fn config(&self) -> Config {
         let settings = &self.hub.settings.hls;
         Config {
-            format: Format::Fmp4,
+            format: self.handle.format,
             part: settings.part,
             fragment: settings.fragment,
             window: settings.window,
@@ -172,10 +172,10 @@ impl Actor for HlsMuxer {
     fn stopped(&mut self, _: &mut Self::Context) {
         self.found.source.do_send(Unsubscribe { id: self.id });
         if let Some(last) = &*self.moments.borrow() {
-            self.found.info.hls_discontinuities.store(last.next_discontinuity(), Relaxed);
+            self.found.info.hls_discontinuities.fetch_max(last.next_discontinuity(), Relaxed);
         }
         let reason = self.reason.as_deref().unwrap_or("ended");
-        self.found.info.end_hls(&self.handle);
+        self.found.info.end_hls(self.handle.format, &self.handle);
         self.handle.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.handle.sessions.end(reason, &self.found.info.path);
         log::info!("{}: hls ended: {reason}", self.found.info.path);

@@ -1,8 +1,12 @@
-//! The names of what a media playlist lists: `init1.m4s`, `7.m4s`, `7.2.m4s`.
+//! The names of what a media playlist lists: `init1.m4s`, `7.m4s`, `7.2.m4s`, `1793500800.ts`.
 
 use std::fmt;
 
 use super::Format;
+
+/// Segments of TS have at least this number: a stream's path may end with a number too, and `<path>/7.ts` is the stream
+/// `<path>/7`. They are numbered from the seconds of the clock, see [`Config::first`](super::Config::first).
+const FIRST_TS: u64 = 1_000_000_000;
 
 /// One thing to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +23,19 @@ impl Piece {
     /// Reads a name, in any case. `None`: it is none.
     pub fn parse(name: &str) -> Option<(Self, Format)> {
         let (stem, extension) = name.rsplit_once('.')?;
-        let format = [Format::Fmp4].into_iter().find(|format| extension.eq_ignore_ascii_case(format.extension()))?;
+        let format =
+            [Format::Fmp4, Format::Ts].into_iter().find(|format| extension.eq_ignore_ascii_case(format.extension()))?;
         let piece = match (stem.strip_prefix("init"), stem.split_once('.')) {
             (Some(number), _) => Self::Init(decimal(number)?),
             (None, Some((number, part))) => Self::Part(decimal(number)?, decimal(part)?.try_into().ok()?),
             (None, None) => Self::Segment(decimal(stem)?),
         };
-        Some((piece, format))
+        let is_one = match (format, piece) {
+            (Format::Fmp4, _) => true,
+            (Format::Ts, Self::Segment(number)) => number >= FIRST_TS,
+            (Format::Ts, Self::Init(_) | Self::Part(..)) => false,
+        };
+        is_one.then_some((piece, format))
     }
 
     /// Its name.
@@ -66,6 +76,7 @@ mod tests {
             assert_eq!(Piece::parse(&name), Some((piece, Format::Fmp4)), "{name}");
         }
         assert_eq!(Piece::parse("7.M4S"), Some((Piece::Segment(7), Format::Fmp4)));
+        assert_eq!(Piece::parse("1793500800.ts"), Some((Piece::Segment(1_793_500_800), Format::Ts)));
     }
 
     #[test]
@@ -77,6 +88,9 @@ mod tests {
             ".m4s",
             "7",
             "7.mp4",
+            "7.ts",
+            "init1793500800.ts",
+            "1793500800.1.ts",
             "-7.m4s",
             "+7.m4s",
             " 7.m4s",

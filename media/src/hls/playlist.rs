@@ -9,6 +9,8 @@ use super::wall::date_time;
 
 /// Compatibility version: 9 has `EXT-X-SKIP` (section 8).
 const VERSION: u32 = 9;
+/// Of what lists no parts: durations with fractions.
+const PLAIN_VERSION: u32 = 3;
 /// Players stay three part targets behind the newest part (section 4.4.3.8: at least two, three are advised).
 const PART_HOLD_BACK: u32 = 3;
 /// Players that know no parts stay three target durations behind the end (section 4.4.3.8: at least three).
@@ -41,12 +43,15 @@ impl Presentation {
         let newest = self.open.as_ref().map(|open| &open.init).or(self.segments.back().map(|last| &last.init));
         let init = newest.filter(|_| self.has_content())?;
         let (peak, average) = self.bandwidth();
-        let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
+        let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{}\n", self.version());
         if self.is_independent() {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
         out.push_str("#EXT-X-STREAM-INF:");
-        let _ = write!(out, "BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\"", init.codecs);
+        let _ = write!(out, "BANDWIDTH={peak},AVERAGE-BANDWIDTH={average}");
+        if !init.codecs.is_empty() {
+            let _ = write!(out, ",CODECS=\"{}\"", init.codecs);
+        }
         if let Some((width, height)) = init.resolution {
             let _ = write!(out, ",RESOLUTION={width}x{height}");
             // Cameras often declare another rate than they send.
@@ -67,6 +72,10 @@ impl Presentation {
         out
     }
 
+    fn version(&self) -> u32 {
+        if self.format.has_parts() { VERSION } else { PLAIN_VERSION }
+    }
+
     fn is_independent(&self) -> bool {
         self.listed().map(|segment| &**segment).chain(&self.open).all(|segment| segment.independent)
     }
@@ -77,13 +86,15 @@ impl Presentation {
         let first = self.listed().next().map(|segment| &**segment).or(self.open.as_ref());
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.map_or(self.next, |segment| segment.number))?;
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence())?;
-        let skipped = if skip { self.skippable() } else { 0 };
+        let has_parts = self.format.has_parts();
+        let skipped = if skip && has_parts { self.skippable() } else { 0 };
         if skipped > 0 {
             writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
         }
         let parts_from = self.parts_from();
         let mut init = None;
-        for (n, segment) in self.listed().map(|segment| &**segment).chain(&self.open).enumerate() {
+        let open = self.open.as_ref().filter(|_| has_parts);
+        for (n, segment) in self.listed().map(|segment| &**segment).chain(open).enumerate() {
             if n < skipped {
                 continue;
             }
@@ -95,7 +106,7 @@ impl Presentation {
                 writeln!(out, "#EXT-X-MAP:URI=\"{}\"", uri(Piece::Init(segment.init.number)))?;
             }
             writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(segment.date))?;
-            if segment.number >= parts_from {
+            if has_parts && segment.number >= parts_from {
                 for (n, part) in segment.parts.iter().enumerate() {
                     write_part(part, &uri(Piece::Part(segment.number, n)), out)?;
                 }
@@ -107,7 +118,7 @@ impl Presentation {
         }
         if self.ended {
             out.push_str("#EXT-X-ENDLIST\n");
-        } else {
+        } else if has_parts {
             let (number, part) = self.hinted();
             writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", uri(Piece::Part(number, part)))?;
         }
@@ -116,7 +127,10 @@ impl Presentation {
 
     fn write_head(&self, out: &mut String) -> fmt::Result {
         let (target, part) = (self.target_duration, self.part_target.as_secs_f64());
-        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target}")?;
+        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{}\n#EXT-X-TARGETDURATION:{target}", self.version())?;
+        if !self.format.has_parts() {
+            return if self.is_independent() { writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS") } else { Ok(()) };
+        }
         write!(out, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}", SKIP_UNTIL * target)?;
         let part_hold_back = part * f64::from(PART_HOLD_BACK);
         writeln!(out, ",PART-HOLD-BACK={part_hold_back:.5},HOLD-BACK={}", HOLD_BACK * target)?;

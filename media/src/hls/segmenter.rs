@@ -288,7 +288,8 @@ impl Segmenter {
     }
 
     fn begin_segment(&mut self, dts: i64, key: bool) -> Result<(), Error> {
-        let Some(container) = &self.container else { return Ok(()) };
+        let Some(container) = &mut self.container else { return Ok(()) };
+        container.begin_segment();
         let init = match &self.init {
             Some(init) => Arc::clone(init),
             None => {
@@ -318,7 +319,7 @@ impl Segmenter {
 
     fn end_part(&mut self, end: i64) -> Result<(), Error> {
         let draft = std::mem::replace(&mut self.draft, Draft { begin: end, ..Draft::default() });
-        let (Some(container), Some(segment)) = (&self.container, &mut self.segment) else { return Ok(()) };
+        let (Some(container), Some(segment)) = (&mut self.container, &mut self.segment) else { return Ok(()) };
         if draft.samples.is_empty() {
             return Ok(());
         }

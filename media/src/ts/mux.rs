@@ -126,6 +126,12 @@ impl Muxer {
         self.told = None;
     }
 
+    /// The tables, for a segment that is played alone (RFC 8216, section 3.2).
+    pub fn begin_segment(&mut self, out: &mut BytesMut) {
+        self.tables = self.tables.map(|counter| (counter + 1) & 15);
+        self.put_tables(self.tables, out);
+    }
+
     fn outputs(&self) -> impl Iterator<Item = &Output> {
         [&self.video, &self.audio].into_iter().flatten()
     }

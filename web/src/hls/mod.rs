@@ -8,7 +8,7 @@ use ipchub_actors::Hub;
 use ipchub_actors::hls::{Handle, Session};
 use ipchub_actors::messages::{Find, Found, Open};
 use ipchub_media::hls::{Format, Piece, Uris};
-use ipchub_media::output;
+use ipchub_media::{Output, output};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 struct HlsQuery {
     session: Option<String>,
     token: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
     #[serde(rename = "_HLS_msn")]
     msn: Option<String>,
     #[serde(rename = "_HLS_part")]
@@ -53,6 +55,15 @@ impl HlsQuery {
             None | Some("") => Ok(None),
             Some(id) if plain(id) => Ok(Some(id)),
             Some(_) => Err(ApiError::Parameter("session", "it is no id of a player: begin with <path>.m3u8".into())),
+        }
+    }
+
+    /// The container: fragmented MP4, or with `type=ts` MPEG-TS.
+    fn format(&self) -> Result<Format, ApiError> {
+        match self.kind.as_deref() {
+            None | Some("" | "fmp4") => Ok(Format::Fmp4),
+            Some("ts") => Ok(Format::Ts),
+            Some(other) => Err(ApiError::Parameter("type", format!("{other:?} is not ts or fmp4"))),
         }
     }
 
@@ -108,15 +119,21 @@ pub(crate) async fn playlist(
 ) -> Result<HttpResponse, ApiError> {
     access::may_watch(request, hub, &path)?;
     let query = HlsQuery::of(request)?;
-    let (session, awaited, skip) = (query.session()?, query.awaited()?, query.skip()?);
+    let (session, awaited, skip, format) = (query.session()?, query.awaited()?, query.skip()?, query.format()?);
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
-    if let Some(reason) = output::hls_plan(&found.info.description().tracks).refusal() {
+    let tracks = found.info.description().tracks;
+    let plan = match format {
+        Format::Fmp4 => output::hls_plan(&tracks),
+        Format::Ts => Output::Ts.plan(&tracks),
+    };
+    if let Some(reason) = plan.refusal() {
         return Err(ApiError::NotFound(format!("{path} cannot be sent as HLS: {reason}")));
     }
-    let handle = Handle::of(hub, &found);
+    let handle = Handle::of(hub, &found, format);
     let stem = relative_stem(request);
     let Some(id) = session else {
-        let uri = format!("{stem}.m3u8{}", query.suffix(&Handle::new_session()));
+        let kind = if format == Format::Ts { "&type=ts" } else { "" };
+        let uri = format!("{stem}.m3u8{}{kind}", query.suffix(&Handle::new_session()));
         let text = handle.content().await?.multivariant_playlist(&uri);
         let text = text.ok_or_else(|| ApiError::Unavailable(format!("{path} has no picture and no sound yet")))?;
         // It names a player.
@@ -147,12 +164,18 @@ pub(crate) async fn piece(
     access::may_watch(request, hub, path)?;
     let query = HlsQuery::of(request)?;
     let missing = || ApiError::NotFound(format!("{path} has no {} now", piece.name(format)));
-    let id = query.session()?.ok_or_else(|| {
-        ApiError::Parameter("session", format!("it is missing: addresses stand in the playlist {path}.m3u8"))
-    })?;
+    let id = match (query.session()?, format) {
+        (Some(id), _) => id.to_owned(),
+        // Old players and scripts put addresses of segments together themselves: all of one address are one player.
+        (None, Format::Ts) => address_session(peer(request)?),
+        (None, Format::Fmp4) => {
+            let problem = format!("it is missing: addresses stand in the playlist {path}.m3u8");
+            return Err(ApiError::Parameter("session", problem));
+        }
+    };
     let found: Option<Found> = hub.supervisor.send(Find { path: path.to_owned() }).await?;
-    let handle = found.and_then(|found| found.info.live_hls()).ok_or_else(missing)?;
-    let session = handle.session(id, peer(request)?)?;
+    let handle = found.and_then(|found| found.info.live_hls(format)).ok_or_else(missing)?;
+    let session = handle.session(&id, peer(request)?)?;
     let body = match piece {
         Piece::Init(number) => handle.content().await?.init(number).map(|init| init.bytes.clone()),
         Piece::Segment(number) => Some(handle.segment(number).await?),
@@ -167,6 +190,11 @@ pub(crate) async fn piece(
 fn peer(request: &HttpRequest) -> Result<std::net::SocketAddr, ApiError> {
     let peer = connection::link(request).map(|link| link.peer).or(request.peer_addr());
     peer.ok_or_else(|| ApiError::Unavailable("this connection has no other end".into()))
+}
+
+fn address_session(peer: std::net::SocketAddr) -> String {
+    let digits = peer.ip().to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "x");
+    format!("from{digits}")
 }
 
 type SharedSession = Arc<Session>;

@@ -113,10 +113,12 @@ fn gstreamer_plays() {
     assert!(lines.iter().any(|line| line.contains("GstHLSDemux2")), "it took another element for HLS");
     // Seconds of a minute: they begin again at 0.
     let steps: Vec<_> = times("pictures", &lines).windows(2).map(|pair| (pair[1] - pair[0] + 60.0) % 60.0).collect();
-    // It prints each sink's newest message: now and then one is printed twice, and another not at all.
-    assert!(steps.iter().all(|step| *step >= 0.0 && *step < 0.5), "{steps:?}");
-    let span: f64 = steps.iter().sum();
-    assert!((span / FRAME / steps.len() as f64 - 1.0).abs() < 0.1, "{} steps in {span} s", steps.len());
+    // It prints each sink's newest message: on a busy machine one is printed twice, or late, and others not at all. What is
+    // missing in the media itself ffmpeg would tell.
+    let (small, large): (Vec<f64>, Vec<f64>) = steps.iter().partition(|step| **step < 0.5);
+    assert!(large.len() * 20 <= steps.len(), "{steps:?}");
+    let span: f64 = small.iter().sum();
+    assert!(span > f64::from(LENGTH) * 0.8, "{} steps in {span} s", steps.len());
 }
 
 /// Waits until playlists list so many segments.

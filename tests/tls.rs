@@ -146,6 +146,9 @@ fn ffmpeg_pushes_and_plays_rtsps() {
     drop(push);
 }
 
+/// How often GStreamer may fail to begin.
+const TRIES: usize = 3;
+
 #[test]
 fn gstreamer_plays_rtsps() {
     let pair = Pair::make("gstreamer");
@@ -163,7 +166,10 @@ fn gstreamer_plays_rtsps() {
         let (status, _) = player.wait(Duration::from_secs(60));
         (status.success(), player.lines())
     };
-    let (played, lines) = play("0");
+    // GStreamer 1.22 on a busy machine may push packets before it has linked its decoder, and gives up.
+    let is_unlinked = |lines: &[String]| lines.iter().any(|line| line.contains("not-linked"));
+    let mut tries = (0..TRIES).map(|_| play("0"));
+    let (played, lines) = tries.find(|(played, lines)| *played || !is_unlinked(lines)).expect("it links its decoder");
     assert!(played && !lines.iter().any(|line| line.contains("ERROR")), "{lines:#?}");
     // It checks the certificate unless it is told not to: this one is nobody's.
     let (played, lines) = play("validate-all");

@@ -1,13 +1,14 @@
 //! The hub under test: the real binary on ports of the system's choice.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::json::Json;
 use super::process::Process;
-use super::{SOON, http, temporary, wait_for, wait_until};
+use super::{SOON, disk, http, temporary, wait_for, wait_until};
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
@@ -37,6 +38,20 @@ impl Hub {
 
     /// As [`Hub::start`] on another address.
     pub fn listen(listen: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::begin(listen, environment, arguments, |command| command)
+    }
+
+    /// As [`Hub::start`], with a disk of its own at `folder`; `options` of the mount as `size=64k`.
+    pub fn with_disk(folder: &Path, options: &str, environment: &[(&str, &str)]) -> Self {
+        Self::begin("127.0.0.1:0", environment, &[], |command| disk::mounted(folder, options, &command))
+    }
+
+    fn begin(
+        listen: &str,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        prepare: impl FnOnce(Command) -> Command,
+    ) -> Self {
         let mut command = command(environment, arguments);
         command.args(["--listen", listen]);
         if !arguments.contains(&"--udp-port") {
@@ -48,7 +63,7 @@ impl Hub {
             let _ = std::fs::remove_dir_all(&folder);
             command.env("IPCHUB_DATA_DIR", &folder);
         }
-        let mut process = Process::start(command);
+        let mut process = Process::start(prepare(command));
         let address = wait_for(SOON, "the hub's line \"listening on\"", || {
             let lines = process.lines();
             let address = lines.iter().find_map(|line| line.split_once(" listening on ")?.1.trim().parse().ok());

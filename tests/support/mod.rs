@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod camera;
+pub mod disk;
 pub mod ffmpeg;
 pub mod flv;
 pub mod gstreamer;

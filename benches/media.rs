@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ipchub_actors::accounts::users::Users;
 use ipchub_actors::route_table::Routes;
 use ipchub_actors::store::Document;
 use ipchub_media::flv::{Muxer, Options};
@@ -171,6 +172,31 @@ fn control(c: &mut Criterion) {
         group.bench_function(name, |b| b.iter(|| black_box(routes.find(black_box(path), path)).is_some()));
     }
     group.finish();
+    let users = users();
+    assert_eq!(users.len(), USERS);
+    let mut group = c.benchmark_group("a right of one of 1,000 users");
+    for (name, path, right) in [
+        ("by the last mask", "/yard/777/door", true),
+        ("by a mask with +", "/site7/any/main", true),
+        ("none", "/yard/778/door", false),
+    ] {
+        let may = |path: &str| users.user(black_box("user777")).is_some_and(|user| user.pull.allow(path));
+        assert_eq!(may(path), right, "{path}");
+        group.bench_function(name, |b| b.iter(|| may(black_box(path))));
+    }
+    group.finish();
+}
+
+const USERS: usize = 1000;
+
+/// Each with rights to four folders.
+fn users() -> Users {
+    let user = |i: usize| {
+        let masks = format!("/lobby;/site{}/+/main;/hall{i}/*;/yard/{i}/*", i % 10);
+        format!(r#"{{"name":"user{i}","password":"p","pull":"{masks}"}}"#)
+    };
+    let text = format!("[{}]", (0..USERS).map(user).collect::<Vec<_>>().join(","));
+    Users::parse(&text).expect("valid")
 }
 
 criterion_group!(benches, media, times, control);

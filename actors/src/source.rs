@@ -217,6 +217,7 @@ impl Source {
         for lane in self.lanes.values_mut() {
             lane.leave_out_video();
         }
+        self.frame_lane.leave_out_video();
         self.rtp_gop.set_leading(None);
     }
 

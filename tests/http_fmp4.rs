@@ -20,7 +20,7 @@ const LENGTH: usize = 10;
 const DEADLINE: Duration = Duration::from_secs(90);
 const SIZE: &str = "320x180";
 /// Media type of the demo's clip.
-const CLOCK: &str = "video/mp4; codecs=\"avc1.42C01E,mp4a.40.2\"";
+const CLOCK: &str = "video/mp4; codecs=\"avc1.64001f,mp4a.40.2\"";
 
 const STREAMS: [(&str, Option<&str>, Option<&str>); 3] = [
     ("/mp4/b_frames", Some(H264_B_FRAMES), Some(AAC)),

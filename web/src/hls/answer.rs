@@ -105,11 +105,7 @@ pub(super) fn media(request: &HttpRequest, session: SharedSession, body: Bytes, 
 }
 
 /// Begins an answer with media or the part of it that is asked for; `None`: it has no body.
-pub(crate) fn ranged(
-    request: &HttpRequest,
-    body: Bytes,
-    meta: &Meta<'_>,
-) -> (HttpResponseBuilder, Option<Bytes>) {
+pub(crate) fn ranged(request: &HttpRequest, body: Bytes, meta: &Meta<'_>) -> (HttpResponseBuilder, Option<Bytes>) {
     let headers = request.headers();
     let begin = |status| {
         let mut response = HttpResponse::build(status);

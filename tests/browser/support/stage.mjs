@@ -92,19 +92,20 @@ class Stage {
     return this.#open(hub.url(scheme, `/#${path}`), { ...options, tokens });
   }
 
-  /** Opens a page of another origin; see `Site`. */
-  async openForeign(kind, hub, src, count) {
+  /** Opens a page of another origin; see `Site`. `before`: runs in it first of all. */
+  async openForeign(kind, hub, src, { count, ...options } = {}) {
     this.#site ??= await Site.start();
-    return this.#open(this.#site.page(kind, hub, src, count));
+    return this.#open(this.#site.page(kind, hub, src, count), options);
   }
 
-  async #open(url, { width = 1440, height = 900, tokens = null } = {}) {
+  async #open(url, { width = 1440, height = 900, tokens = null, before = null } = {}) {
     // Under TLS the hub's certificate is its own.
     const context = await browser.newContext({ viewport: { width, height }, ignoreHTTPSErrors: true });
     const page = new Watched(await context.newPage());
     this.#pages.push(page);
     await page.hearAnswers(await context.newCDPSession(page.page));
     await page.page.addInitScript(installProbe);
+    if (before) await page.page.addInitScript(before);
     if (tokens) {
       const text = JSON.stringify(tokens);
       await page.page.addInitScript((kept) => { sessionStorage['ipchub.tokens'] ??= kept; }, text);

@@ -141,7 +141,11 @@ class Watched {
 
   constructor(page) {
     this.page = page;
-    page.on('console', (message) => { if (message.type() === 'error') this.problems.push(`${message.text()} (${message.location().url})`); });
+    page.on('console', (message) => {
+      const { url } = message.location();
+      // The browser itself notes each picture of the list that is not there yet, or not any more.
+      if (message.type() === 'error' && !url.includes('.mp4?snapshot=1')) this.problems.push(`${message.text()} (${url})`);
+    });
     page.on('pageerror', (error) => this.problems.push(error.stack ?? String(error)));
   }
 

@@ -2,8 +2,11 @@
 //
 // One row after the other, each seldom, and none while the page is hidden: a list costs the hub little, however long it is.
 
+import { authorization } from './api.js';
+
 const AGAIN_MS = 20_000; // after a picture, while its row is seen
-const LATER_MS = 60_000; // after there was none
+const LATER_MS = 60_000; // after one that this browser cannot show
+const SOON_MS = 4000; // after there was none yet
 const DECODE_MS = 5000; // a picture that takes longer is given up
 const WIDTH = 160; // pixels that are drawn; shown at half of it
 
@@ -53,22 +56,22 @@ export class Pictures {
       return;
     }
     this.#busy = true;
-    const shown = await this.#show(due, row).catch(() => false);
-    due.classList.toggle('none', !shown);
-    row.at = performance.now() + (shown ? AGAIN_MS : LATER_MS);
+    const next = await this.#show(due, row).catch(() => LATER_MS);
+    due.classList.toggle('none', next !== AGAIN_MS);
+    row.at = performance.now() + next;
     this.#busy = false;
     this.#next();
   }
 
-  /** False where there is no picture, or none that this browser can decode. */
+  /** Answers when to look again. */
   async #show(canvas, row) {
     const url = row.url();
-    if (!url) return false;
-    const answer = await fetch(url, { signal: AbortSignal.timeout(DECODE_MS) });
+    if (!url) return SOON_MS;
+    const answer = await fetch(url, { headers: authorization(), signal: AbortSignal.timeout(DECODE_MS) });
     const type = answer.headers.get('Content-Type') ?? '';
     if (!answer.ok || !this.#video.canPlayType(type)) {
       await answer.body?.cancel();
-      return false;
+      return answer.status === 503 ? SOON_MS : LATER_MS;
     }
     const file = URL.createObjectURL(await answer.blob());
     try {
@@ -76,10 +79,10 @@ export class Pictures {
       const until = performance.now() + DECODE_MS;
       // Data that is loaded may not be decoded yet: then nothing is drawn.
       while (!draw(canvas, this.#video)) {
-        if (performance.now() > until) return false;
+        if (performance.now() > until) return LATER_MS;
         await new Promise((resolve) => { setTimeout(resolve, 50); });
       }
-      return true;
+      return AGAIN_MS;
     } finally {
       this.#video.removeAttribute('src');
       this.#video.load();

@@ -1,6 +1,5 @@
 // The list of live sources: one link a source, kept in place between polls so that focus and scroll stay.
 
-import { withToken } from './api.js';
 import { Pictures } from './pictures.js';
 
 const FILTER_FROM = 8; // sources; fewer are found at a glance
@@ -34,7 +33,8 @@ export class SourceList {
       gone.delete(source.path);
       const row = this.#rows.get(source.path) ?? this.#add(source.path);
       row.formats.textContent = describe(source);
-      row.hasPicture = Boolean(source.video?.width) && source.outputs.fmp4.carries.includes(source.video.codec);
+      // Known, and frames of it have come.
+      row.hasPicture = Boolean(source.video?.width && source.video.datarate) && source.outputs.fmp4.carries.includes(source.video.codec);
       row.viewers.textContent = String(source.cc ?? 0);
       const place = before ? before.nextSibling : this.list.firstChild;
       if (row.item !== place) this.list.insertBefore(row.item, place);
@@ -92,7 +92,7 @@ export class SourceList {
   }
 }
 
-function snapshotUrl(path) { return withToken(new URL(`streams${encodePath(path)}.mp4?snapshot=1`, document.baseURI)); }
+function snapshotUrl(path) { return new URL(`streams${encodePath(path)}.mp4?snapshot=1`, document.baseURI); }
 
 function eye() {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');

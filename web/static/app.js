@@ -119,6 +119,9 @@ function showAddresses(path) {
   const entries = [
     ['Websocket FLV', websocket],
     ['HTTP FLV', http],
+    ['HLS', http.replace(/flv$/, 'm3u8')],
+    ['MP4 over a websocket or HTTP', websocket.replace(/flv$/, 'mp4')],
+    ['Picture of now, as MP4', http.replace(/flv$/, 'mp4?snapshot')],
     ['RTSP over a websocket, or WSP', websocket.replace(/\.flv$/, '')],
     ['RTSP', `${secure ? 'rtsps' : 'rtsp'}://${page.host}${encodePath(path)}`],
     ['Embed', `<script type="module" src="${new URL('player.js', page).href}"></script>\n<ipchub-player src="${websocket}"></ipchub-player>`],
@@ -214,7 +217,7 @@ document.addEventListener('visibilitychange', poll);
 if (matchMedia('(max-width: 820px)').matches) $('share').open = false;
 
 way.value = localStorage.getItem('way') ?? '';
-if (!way.value) way.value = 'flv';
+if (!way.value) way.value = 'auto';
 player.transport = way.value;
 choose();
 showVersion();

@@ -48,6 +48,12 @@ export function withToken(url) {
   return url;
 }
 
+/** The same as a header, which no log and no address line shows. */
+export function authorization() {
+  const { access_token: token } = tokens();
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
 async function renew() {
   const { refresh_token: token } = tokens();
   if (!token) return false;

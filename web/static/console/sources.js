@@ -1,5 +1,7 @@
 // The list of live sources: one link a source, kept in place between polls so that focus and scroll stay.
 
+import { Pictures } from './pictures.js';
+
 const FILTER_FROM = 8; // sources; fewer are found at a glance
 
 /** "H.264 · 1280×720 · 25 fps · AAC" @param {object} source an entry of GET /streams */
@@ -14,6 +16,7 @@ export function describe({ video, audio }) {
 
 export class SourceList {
   #rows = new Map();
+  #pictures = new Pictures();
 
   /** @param {{list: HTMLElement, note: HTMLElement, filter: HTMLInputElement}} elements */
   constructor(elements) {
@@ -30,6 +33,8 @@ export class SourceList {
       gone.delete(source.path);
       const row = this.#rows.get(source.path) ?? this.#add(source.path);
       row.formats.textContent = describe(source);
+      // Known, and frames of it have come.
+      row.hasPicture = Boolean(source.video?.width && source.video.datarate) && source.outputs.fmp4.carries.includes(source.video.codec);
       row.viewers.textContent = String(source.cc ?? 0);
       const place = before ? before.nextSibling : this.list.firstChild;
       if (row.item !== place) this.list.insertBefore(row.item, place);
@@ -56,16 +61,20 @@ export class SourceList {
     link.href = hashOf(path);
     const crowd = element('span', 'crowd');
     crowd.append(eye(), viewers, element('span', 'unseen', 'viewers'));
-    link.append(element('span', 'lamp'), name, formats, crowd);
+    const canvas = element('canvas', 'none');
+    canvas.setAttribute('aria-hidden', 'true'); // the name beside it says what it shows
+    link.append(canvas, name, formats, crowd);
     const item = element('li');
     item.append(link);
-    const row = { item, link, formats, viewers };
+    const row = { item, link, canvas, formats, viewers, hasPicture: false };
     this.#rows.set(path, row);
+    this.#pictures.add(canvas, () => (row.hasPicture ? snapshotUrl(path) : null));
     return row;
   }
 
   #remove(path) {
-    const { item, link } = this.#rows.get(path);
+    const { item, link, canvas } = this.#rows.get(path);
+    this.#pictures.remove(canvas);
     if (link === document.activeElement) (item.nextSibling ?? item.previousSibling)?.firstChild.focus();
     item.remove();
     this.#rows.delete(path);
@@ -82,6 +91,8 @@ export class SourceList {
     this.note.textContent = this.#rows.size ? 'No source has this in its path.' : 'None at the moment.';
   }
 }
+
+function snapshotUrl(path) { return new URL(`streams${encodePath(path)}.mp4?snapshot=1`, document.baseURI); }
 
 function eye() {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');

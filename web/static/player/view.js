@@ -124,6 +124,39 @@ export function buildView(host) {
   return { root, video, face, veil, spinner, sign, text, again, retry, start, toggle, listen, live, delay, sound, stats, pip, full, bar, panel, figures, said };
 }
 
+/** What is said of a state, and what can be done in it. */
+export function showState({ veil, text, said, spinner, sign, retry, start, toggle }, state, message) {
+  const busy = state === 'connecting' || state === 'buffering';
+  veil.hidden = state === 'playing' || state === 'idle';
+  veil.classList.toggle('light', busy || state === 'paused');
+  spinner.hidden = !busy;
+  sign.hidden = state !== 'error' && state !== 'retrying';
+  start.hidden = state !== 'paused' && state !== 'blocked';
+  retry.hidden = state !== 'error' && state !== 'retrying';
+  text.textContent = message;
+  text.hidden = !message;
+  said.textContent = message || { connecting: 'Connecting', playing: 'Playing', paused: 'Paused', blocked: 'Press play to start' }[state] || '';
+  setButton(toggle, state === 'paused' ? 'play' : 'pause', state === 'paused' ? 'Play' : 'Pause');
+  toggle.disabled = state === 'idle';
+}
+
+export function showTracks({ face, sound, pip }, hasVideo, hasAudio) {
+  face.hidden = hasVideo || !hasAudio;
+  sound.hidden = !hasAudio;
+  pip.hidden = !hasVideo || !document.pictureInPictureEnabled;
+}
+
+export function showSound({ listen, sound }, muted) {
+  listen.hidden = !muted;
+  setButton(sound, muted ? 'muted' : 'sound', muted ? 'Turn the sound on' : 'Turn the sound off');
+}
+
+export function fullScreen(host, video) {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if (host.requestFullscreen) host.requestFullscreen().catch(() => {});
+  else video.webkitEnterFullscreen?.(); // iPhones know full screen for videos only
+}
+
 /** Gives a button another icon and name, if they differ. */
 export function setButton(element, name, label) {
   if (element.dataset.icon !== name) {

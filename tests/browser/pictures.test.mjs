@@ -5,6 +5,9 @@ import assert from 'node:assert/strict';
 import { scene } from './support/stage.mjs';
 import { until } from './support/wait.mjs';
 
+/** Many encoders on a busy machine. */
+const PATIENT = 60_000;
+
 /** What the list shows: for each path whether there is a picture, its size, and how bright it is from its darkest to its brightest. */
 const rows = (page) => page.page.evaluate(() => Object.fromEntries(Array.from(document.querySelectorAll('#sources .source'), (row) => {
   const canvas = row.querySelector('canvas');
@@ -43,17 +46,17 @@ scene('the list shows a picture of each source, and a mark where there is none',
 
 scene('only rows that are seen are asked for', async (stage) => {
   const hub = await stage.hub({ demo: true });
-  const count = 12;
+  const count = 8;
   const paths = Array.from({ length: count }, (_, n) => `/hall/${String(n).padStart(2, '0')}`);
   for (const path of paths) stage.push(hub, path, { size: '160x120', audio: false });
   await Promise.all(paths.map((path) => hub.live(path)));
-  const page = await stage.openHome(hub, '', { width: 1000, height: 300 });
+  const page = await stage.openHome(hub, '', { width: 1000, height: 240 });
   await page.page.locator('#sources .source').nth(count).waitFor();
-  await until('the first rows have pictures', async () => Object.values(await rows(page)).filter(({ shows }) => shows).length >= 3);
+  await until('the first rows have pictures', async () => Object.values(await rows(page)).filter(({ shows }) => shows).length >= 2, PATIENT);
   const first = new Set(asked(page));
   stage.note(`${first.size} of ${count + 1} pictures were asked for`);
   assert.ok(!first.has(`/streams${paths.at(-1)}.mp4`), [...first].join());
   await page.page.locator('#sources .source', { hasText: paths.at(-1) }).scrollIntoViewIfNeeded();
-  await until('the last row has one', async () => (await rows(page))[paths.at(-1)].shows);
+  await until('the last row has one', async () => (await rows(page))[paths.at(-1)].shows, PATIENT);
   await page.isClean();
 });

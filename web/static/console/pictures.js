@@ -7,6 +7,7 @@ import { authorization } from './api.js';
 const AGAIN_MS = 20_000; // after a picture, while its row is seen
 const LATER_MS = 60_000; // after one that this browser cannot show
 const SOON_MS = 4000; // after there was none yet
+const KNOWN_MS = 1000; // while it is not known whether there is one; the hub is not asked
 const DECODE_MS = 5000; // a picture that takes longer is given up
 const WIDTH = 160; // pixels that are drawn; shown at half of it
 
@@ -66,7 +67,7 @@ export class Pictures {
   /** Answers when to look again. */
   async #show(canvas, row) {
     const url = row.url();
-    if (!url) return SOON_MS;
+    if (!url) return KNOWN_MS;
     const answer = await fetch(url, { headers: authorization(), signal: AbortSignal.timeout(DECODE_MS) });
     const type = answer.headers.get('Content-Type') ?? '';
     if (!answer.ok || !this.#video.canPlayType(type)) {

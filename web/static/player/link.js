@@ -63,11 +63,13 @@ class HlsLink {
     this.#video = video;
     const on = (event, act) => video.addEventListener(event, act, { signal: this.#listeners.signal });
     const alive = () => hooks.onData(NOTHING);
-    on('loadedmetadata', () => {
+    const up = () => {
+      if (this.#up) return;
       this.#up = true;
       hooks.onUp();
       hooks.onOpen(null);
-    });
+    };
+    on('loadedmetadata', up);
     on('timeupdate', alive);
     on('ended', () => hooks.onClose({ code: 1000, reason: '' }));
     on('error', () => hooks.onClose({ code: 1006, reason: video.error?.message ?? '' }));
@@ -75,6 +77,8 @@ class HlsLink {
     this.#timer = setInterval(() => { if (this.#up && (video.paused || document.hidden)) alive(); }, REST_MS);
     video.src = httpUrl(outputUrl(url, 'm3u8'));
     video.load();
+    // iPhones fetch nothing before they are to play; where they may not, the viewer is asked to begin.
+    video.play().catch((error) => { if (error.name === 'NotAllowedError') up(); });
   }
 
   get isOpen() { return this.#up; }

@@ -21,6 +21,7 @@ function likeAnIPhone() {
 /** As old iPhones, where only the browser's own player plays live streams. */
 function withoutMse() {
   delete globalThis.MediaSource;
+  delete ShadowRoot.prototype.adoptedStyleSheets;
 }
 
 /** Its pieces of media may be of anything but H.264, which only the browser's own player takes. */
@@ -121,6 +122,7 @@ for (const [name, before] of [['without Media Source Extensions', withoutMse], [
     assert.deepEqual([...new Set(await types(hub, PATH))], ['HLS']);
     const asked = await page.page.evaluate(() => document.querySelector('ipchub-player').video.src);
     assert.equal(asked, hub.hls(PATH));
+    assert.equal(await page.page.evaluate(() => getComputedStyle(document.querySelector('ipchub-player').video).position), 'absolute', 'styled');
     await page.page.locator('ipchub-player').evaluate((player) => player.pause());
     await page.until('pauses', ({ state }) => state === 'paused');
     await page.page.locator('ipchub-player').evaluate((player) => player.play());

@@ -108,7 +108,7 @@ export class Pictures {
 function draw(canvas, video) {
   const { videoWidth, videoHeight } = video;
   const height = Math.max(1, Math.round(WIDTH * videoHeight / videoWidth)) || 0;
-  const trial = new OffscreenCanvas(WIDTH, height || 1);
+  const trial = Object.assign(document.createElement('canvas'), { width: WIDTH, height: height || 1 });
   const context = trial.getContext('2d');
   context.drawImage(video, 0, 0, WIDTH, height);
   if (!height || !context.getImageData(WIDTH / 2, height >> 1, 1, 1).data[3]) return false;

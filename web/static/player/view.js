@@ -79,11 +79,13 @@ let sheet;
 /** Builds the shadow DOM of a player. @param {HTMLElement} host */
 export function buildView(host) {
   const root = host.attachShadow({ mode: 'open' });
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
-  }
-  root.adoptedStyleSheets = [sheet];
+  if ('adoptedStyleSheets' in root) {
+    if (!sheet) {
+      sheet = new CSSStyleSheet();
+      sheet.replaceSync(css);
+    }
+    root.adoptedStyleSheets = [sheet];
+  } else root.append(make('style', { textContent: css })); // iPhones before iOS 16.4
 
   const video = make('video', { part: 'video', playsInline: true, muted: true, preload: 'auto', tabIndex: -1 });
   video.setAttribute('playsinline', '');

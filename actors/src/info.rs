@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipchub_media::rtp::receiver::Receiver;
 use ipchub_media::{Track, hls};
 
+use crate::audience::Audience;
 use crate::connection::Link;
 use crate::hls::Handle;
 use crate::hub::Started;
@@ -220,6 +221,8 @@ pub struct SourceInfo {
     hls: Mutex<BTreeMap<hls::Format, Arc<Handle>>>,
     /// Held while one is made.
     pub(crate) snapshot: tokio::sync::Mutex<Option<Arc<Snapshot>>>,
+    /// Whether anybody watches.
+    pub(crate) audience: Audience,
     /// Discontinuities of all its HLS so far.
     pub(crate) hls_discontinuities: AtomicU64,
 }
@@ -243,6 +246,7 @@ impl SourceInfo {
             consumers: Mutex::default(),
             hls: Mutex::default(),
             snapshot: tokio::sync::Mutex::default(),
+            audience: Audience::default(),
             hls_discontinuities: AtomicU64::new(0),
         }
     }

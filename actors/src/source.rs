@@ -251,6 +251,7 @@ impl Actor for Source {
             }
             let info = Arc::clone(&source.info);
             info.forget_snapshot();
+            source.info.audience.set(source.has_viewers());
             for track in &mut source.tracks {
                 track.measure(&info, MEASURE);
             }
@@ -380,6 +381,7 @@ impl Handler<Subscribe> for Source {
             return Err(SubscribeError::NotCarried(reason));
         }
         let output = subscribe.output.normalized(&plain);
+        self.info.audience.set(true);
         Ok(self.lane(output).subscribe(&subscribe.consumer, subscribe.branch))
     }
 }

@@ -85,6 +85,7 @@ impl Handler<SubscribeFrames> for Source {
 
     fn handle(&mut self, subscribe: SubscribeFrames, _: &mut Self::Context) -> Self::Result {
         let SubscribeFrames { id, items, end } = subscribe;
+        self.info.audience.set(true);
         self.frame_lane.consumers.insert(id, Consumer { items, end, behind: false });
         FramesOpening { tracks: self.plain_tracks(), frames: self.gop.frames().cloned().collect() }
     }

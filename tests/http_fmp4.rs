@@ -19,6 +19,8 @@ const LENGTH: usize = 10;
 /// That on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(90);
 const SIZE: &str = "320x180";
+/// Media type of the demo's clip.
+const CLOCK: &str = "video/mp4; codecs=\"avc1.64001f,mp4a.40.2\"";
 
 const STREAMS: [(&str, Option<&str>, Option<&str>); 3] = [
     ("/mp4/b_frames", Some(H264_B_FRAMES), Some(AAC)),
@@ -137,7 +139,10 @@ fn viewers_of_fmp4_are_listed_counted_and_kicked() {
 
     let answer = Answer::to(hub.address(), "GET", "/streams/demo/clock.mp4", "HTTP/1.1", &[]).expect("an answer");
     let kind = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    assert_eq!((answer.status, kind.map(|(_, value)| value.as_str())), (200, Some("video/mp4")));
+    assert_eq!((answer.status, kind.map(|(_, value)| value.as_str())), (200, Some(CLOCK)));
+    // Pages for Media Source Extensions can ask what it is before they take it.
+    let head = http::request(hub.address(), "HEAD", "/streams/demo/clock.mp4", &[]);
+    assert_eq!((head.status, head.header("Content-Type")), (200, Some(CLOCK)));
 }
 
 /// It reads nothing until its queue is full, and then on: whole boxes, no frame of a broken GOP.

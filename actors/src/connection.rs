@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -141,13 +142,30 @@ impl Stuck {
 enum Io {
     Plain(TcpStream),
     Tls(Box<Tls>),
+    /// Plain, and nothing is waited for; nothing at all once the runtime would not wait for it again.
+    Detached(Option<std::net::TcpStream>),
 }
 
 impl Io {
-    fn tcp(&self) -> &TcpStream {
+    /// For the socket's options and addresses.
+    fn options(&self) -> io::Result<SockRef<'_>> {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.tcp(),
+            Self::Plain(tcp) => Ok(SockRef::from(tcp)),
+            Self::Tls(tls) => Ok(SockRef::from(tls.tcp())),
+            Self::Detached(tcp) => tcp.as_ref().map(SockRef::from).ok_or(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// For what waits.
+    fn tcp(&mut self) -> io::Result<&mut TcpStream> {
+        if let Self::Detached(tcp) = self {
+            let tcp = tcp.take().ok_or(io::ErrorKind::NotConnected)?;
+            *self = Self::Plain(TcpStream::from_std(tcp)?);
+        }
+        match self {
+            Self::Plain(tcp) => Ok(tcp),
+            Self::Tls(tls) => Ok(tls.tcp_mut()),
+            Self::Detached(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -181,7 +199,8 @@ impl Socket {
 
     /// The address that the peer connected to.
     pub fn local_ip(&self) -> Option<IpAddr> {
-        self.io.tcp().local_addr().ok().map(|addr| addr.ip().to_canonical())
+        let address = self.io.options().ok()?.local_addr().ok()?.as_socket()?;
+        Some(address.ip().to_canonical())
     }
 
     /// Gives bytes back to be read again first.
@@ -195,45 +214,51 @@ impl Socket {
 
     /// Bounds what the kernel takes beyond what the peer's window allows, so that a viewer that is behind is known to be.
     pub fn limit_unsent(&self, bytes: u32) -> io::Result<()> {
-        socket2::SockRef::from(self.io.tcp()).set_tcp_notsent_lowat(bytes)
+        self.io.options()?.set_tcp_notsent_lowat(bytes)
     }
 
     /// Closes with a reset when dropped: what is still unsent is given up at once and holds no memory.
     pub fn reset_on_close(&self) {
         // The socket is closed in any case.
-        let _ = socket2::SockRef::from(self.io.tcp()).set_linger(Some(Duration::ZERO));
+        let _ = self.io.options().and_then(|socket| socket.set_linger(Some(Duration::ZERO)));
+    }
+
+    /// Nothing wakes anybody up for this connection until it is read or written again; a plain one only.
+    pub fn detach(&mut self) -> io::Result<()> {
+        if let Io::Plain(_) = self.io
+            && let Io::Plain(tcp) = std::mem::replace(&mut self.io, Io::Detached(None))
+        {
+            self.io = Io::Detached(Some(tcp.into_std()?));
+        }
+        Ok(())
     }
 
     /// Writes what is taken now, without waiting. Under TLS that may be more than the kernel takes, see [`Socket::try_flush`].
     pub fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.link.check()?;
-        match &self.io {
-            Io::Plain(tcp) => {
-                let written = tcp.try_write_vectored(slices)?;
-                if written == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                self.wrote(written);
-                Ok(written)
-            }
-            Io::Tls(_) => self.try_encrypt(slices),
+        if let Io::Tls(_) = self.io {
+            return self.try_encrypt(slices);
         }
+        let written = self.io.tcp()?.try_write_vectored(slices)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.wrote(written);
+        Ok(written)
     }
 
     /// The same of one slice.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.link.check()?;
-        match &self.io {
-            Io::Plain(tcp) => {
-                let written = tcp.try_write(bytes)?;
-                if written == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                self.wrote(written);
-                Ok(written)
-            }
-            Io::Tls(_) => self.try_encrypt(&[IoSlice::new(bytes)]),
+        if let Io::Tls(_) = self.io {
+            return self.try_encrypt(&[IoSlice::new(bytes)]);
         }
+        let written = self.io.tcp()?.try_write(bytes)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.wrote(written);
+        Ok(written)
     }
 
     /// Gives the kernel what TLS still holds. True if nothing is left; a plain connection never holds anything.
@@ -247,14 +272,11 @@ impl Socket {
     /// Writes what the kernel takes of the last bytes, even when killed.
     pub fn last_words(&mut self, bytes: &[u8]) {
         // The connection is closed next in any case.
-        match &mut self.io {
-            Io::Plain(tcp) => {
-                if let Ok(written) = tcp.try_write(bytes) {
-                    self.link.meter.sent(written);
-                }
-            }
-            Io::Tls(tls) => self.link.meter.sent(tls.last_words(bytes)),
-        }
+        let written = match &mut self.io {
+            Io::Tls(tls) => tls.last_words(bytes),
+            io => io.tcp().and_then(|tcp| tcp.try_write(bytes)).unwrap_or(0),
+        };
+        self.link.meter.sent(written);
     }
 
     /// Waits until bytes are taken again; an error once the peer took none for `write_timeout`, or when killed.
@@ -262,7 +284,7 @@ impl Socket {
         self.link.poll_killed(cx)?;
         loop {
             let flushed = self.try_flush()?;
-            match self.io.tcp().poll_write_ready(cx) {
+            match self.io.tcp()?.poll_write_ready(cx) {
                 Poll::Ready(result) if flushed || result.is_err() => return Poll::Ready(result),
                 // Encrypted bytes are left and the kernel takes some.
                 Poll::Ready(_) => {}
@@ -305,12 +327,11 @@ impl AsyncRead for Socket {
             this.pushed_back.advance(n);
             return Poll::Ready(Ok(()));
         }
-        let tcp = match &mut this.io {
-            Io::Plain(tcp) => tcp,
-            Io::Tls(_) => return this.poll_decrypt(cx, buf),
-        };
+        if let Io::Tls(_) = this.io {
+            return this.poll_decrypt(cx, buf);
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(tcp).poll_read(cx, buf))?;
+        ready!(Pin::new(this.io.tcp()?).poll_read(cx, buf))?;
         this.link.meter.received(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }
@@ -355,9 +376,6 @@ impl AsyncWrite for Socket {
             tls.close_notify();
             ready!(self.as_mut().poll_flush(cx))?;
         }
-        match &mut self.io {
-            Io::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Io::Tls(tls) => Pin::new(tls.tcp_mut()).poll_shutdown(cx),
-        }
+        Pin::new(self.io.tcp()?).poll_shutdown(cx)
     }
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use ipchub_media::rtp::receiver::Receiver;
 use ipchub_media::{Track, hls};
 
+use crate::audience::Audience;
 use crate::connection::Link;
 use crate::hls::Handle;
 use crate::hub::Started;
 use crate::meter::Stats;
 use crate::rtsp::udp::Sent;
+use crate::source::snapshot::Snapshot;
 
 /// What a consumer is sent; its number's upper two bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +219,10 @@ pub struct SourceInfo {
     multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
     hls: Mutex<BTreeMap<hls::Format, Arc<Handle>>>,
+    /// Held while one is made.
+    pub(crate) snapshot: tokio::sync::Mutex<Option<Arc<Snapshot>>>,
+    /// Whether anybody watches.
+    pub(crate) audience: Audience,
     /// Discontinuities of all its HLS so far.
     pub(crate) hls_discontinuities: AtomicU64,
 }
@@ -239,6 +245,8 @@ impl SourceInfo {
             multicast: Mutex::default(),
             consumers: Mutex::default(),
             hls: Mutex::default(),
+            snapshot: tokio::sync::Mutex::default(),
+            audience: Audience::default(),
             hls_discontinuities: AtomicU64::new(0),
         }
     }
@@ -286,6 +294,13 @@ impl SourceInfo {
 
     pub(crate) fn end_hls(&self, format: hls::Format, handle: &Arc<Handle>) {
         lock(&self.hls).retain(|kind, current| *kind != format || !Arc::ptr_eq(current, handle));
+    }
+
+    /// The next who asks gets a newer one. One that is being made now is new enough.
+    pub(crate) fn forget_snapshot(&self) {
+        if let Ok(mut kept) = self.snapshot.try_lock() {
+            *kept = None;
+        }
     }
 
     /// Told by a publisher; of another than the current it is passed over.

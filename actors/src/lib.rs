@@ -18,6 +18,7 @@
 //! This crate knows no HTTP: how a chunk is framed for a viewer is a [`viewer::Framing`] that the web crate brings.
 
 pub mod accounts;
+mod audience;
 pub mod branch;
 pub mod clip;
 pub mod connection;

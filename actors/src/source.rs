@@ -7,6 +7,7 @@ mod gop;
 mod rate;
 pub(crate) mod relay;
 mod rtp;
+pub mod snapshot;
 mod track;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ use gop::Gop;
 use relay::{Relay, RtpGop, RtpUnit};
 use track::SourceTrack;
 
-/// How often measured rates are written into the source's description.
+/// How often measured rates are written into the source's description; a snapshot is kept as long.
 const MEASURE: Duration = Duration::from_secs(2);
 /// Messages that wait for a source at most; each holds what one read of a publisher's socket gave.
 const MAILBOX: usize = 64;
@@ -250,6 +251,8 @@ impl Actor for Source {
                 source.wait_for_publisher(ctx);
             }
             let info = Arc::clone(&source.info);
+            info.forget_snapshot();
+            source.info.audience.set(source.has_viewers());
             for track in &mut source.tracks {
                 track.measure(&info, MEASURE);
             }
@@ -283,6 +286,7 @@ impl Handler<Publish> for Source {
         log::info!("{path}: published by {addr}: {}", names.join(", "));
         track::log_left_out(path, &tracks);
         self.gop.clear();
+        self.info.forget_snapshot();
         let ends: BTreeMap<_, _> = self.tracks.iter().map(|t| (kind_order(t.track.kind), t.end_nanos())).collect();
         self.timeline.publisher(tracks.iter().map(|track| track.clock_rate));
         let before = self.plain_tracks();
@@ -346,6 +350,7 @@ impl Handler<Unpublish> for Source {
         let publisher = self.publisher.take().map(|publisher| publisher.recipient);
         self.info.set_publisher(None);
         self.gop.clear();
+        self.info.forget_snapshot();
         for lane in self.lanes.values_mut() {
             lane.clear();
         }
@@ -377,6 +382,7 @@ impl Handler<Subscribe> for Source {
             return Err(SubscribeError::NotCarried(reason));
         }
         let output = subscribe.output.normalized(&plain);
+        self.info.audience.set(true);
         Ok(self.lane(output).subscribe(&subscribe.consumer, subscribe.branch))
     }
 }

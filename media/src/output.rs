@@ -29,6 +29,15 @@ impl Output {
         }
     }
 
+    /// Its media type, with the codecs where the format has such a parameter and they are known.
+    pub fn media_type(self, tracks: &[Track]) -> String {
+        match self {
+            Self::Flv(_) => "video/x-flv".into(),
+            Self::Ts => "video/mp2t".into(),
+            Self::Fmp4 => fmp4::media_type(tracks),
+        }
+    }
+
     /// The same answer for every choice that makes no difference for these tracks, so that viewers share one muxer.
     pub fn normalized(self, tracks: &[Track]) -> Self {
         match self {

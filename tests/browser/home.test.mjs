@@ -21,7 +21,7 @@ scene('our page fits a phone', async (stage) => {
   const page = await stage.openHome(hub, '/demo/clock', { width: 390, height: 844 });
   await page.until('plays', ({ state, time }) => state === 'playing' && time > 0);
   await page.playsOn();
-  await page.page.locator('#sources a').first().waitFor();
+  await page.page.locator('#sources a canvas:not(.none)').first().waitFor();
   const overflow = await page.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `the page is ${overflow} px too wide`);
   await page.screenshot('home-390x844');

@@ -24,7 +24,7 @@ scene('our page plays over https and wss', async (stage) => {
 scene(`${PLAYERS} players by http-flv on one page, over one connection`, async (stage) => {
   const hub = await stage.hub({ demo: true, tls: true });
   const url = hub.flv('https', '/demo/clock');
-  const page = await stage.openForeign('wall', hub, url, PLAYERS);
+  const page = await stage.openForeign('wall', hub, url, { count: PLAYERS });
   const from = await until('all play', async () => {
     const times = await page.times();
     return times.length === PLAYERS && times.every((time) => time > 0) ? times : null;

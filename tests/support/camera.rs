@@ -21,7 +21,7 @@ const GOP: u32 = RATE;
 pub struct Camera {
     sent: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Rtsp>>,
 }
 
 impl Camera {
@@ -36,10 +36,11 @@ impl Camera {
                 let due = Duration::from_millis(u64::from(number * INTERVAL));
                 std::thread::sleep(due.saturating_sub(start.elapsed()));
                 if end.load(Relaxed) || send(&mut rtsp, number, bytes).is_err() {
-                    return;
+                    break;
                 }
                 count.store(number + 1, Relaxed);
             }
+            rtsp
         });
         Self { sent, stop, thread: Some(thread) }
     }
@@ -47,6 +48,13 @@ impl Camera {
     /// Pictures sent so far.
     pub fn sent(&self) -> u32 {
         self.sent.load(Relaxed)
+    }
+
+    /// Stops sending pictures; its connection is still there.
+    pub fn pause(mut self) -> Rtsp {
+        self.stop.store(true, Relaxed);
+        let thread = self.thread.take().expect("it runs until it is paused or dropped");
+        thread.join().expect("it ends in order")
     }
 }
 

@@ -57,15 +57,6 @@ impl Format {
             Self::Fmp4 => ".mp4",
         }
     }
-
-    /// Of an answer's body.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Flv => "video/x-flv",
-            Self::Ts => "video/mp2t",
-            Self::Fmp4 => "video/mp4",
-        }
-    }
 }
 
 /// The stream that a websocket of RTSP or WSP is about, whatever output its URL names: of `/room/door.h264` that very path, of

@@ -1,19 +1,30 @@
-// The home page: figures of the hub, the live sources, the player and the addresses of the chosen source.
+// The home page: figures of the hub, the live sources, the player and the addresses of the chosen source; for administrators
+// the routes and users too.
 //
-// The choice is the URL's hash (`#/room/door`), so that it can be kept, sent and gone back to.
+// The choice is the URL's hash (`#/room/door`, `#routes`), so that it can be kept, sent and gone back to. Nobody must log in to
+// play a path that the hub shows to anybody.
 
+import { copy, showAddresses } from './console/addresses.js';
 import { ApiError, get, loggedIn, login, logout, refresh, withToken } from './console/api.js';
-import { describe, element, encodePath, pathFromHash, SourceList } from './console/sources.js';
+import { Records } from './console/records.js';
+import { routes } from './console/routes.js';
+import { describe, encodePath, hashOf, pathFromHash, SourceList } from './console/sources.js';
+import { users } from './console/users.js';
 
 const POLL_MS = 2000; // while the page is seen
+const SLOWEST_MS = 20_000; // for thousands of sources
+const SOURCES_A_POLL = 50; // more are asked for as much more seldom
 const PAGE_SIZE = 1000; // the largest that the API gives
+const PAGES = 5; // sources beyond those are found by their address
 
 const $ = (id) => document.getElementById(id);
 const player = $('player');
 const way = $('way');
-const list = new SourceList({ list: $('sources'), note: $('sources-note'), filter: $('filter') });
+const list = new SourceList({ list: $('sources'), note: $('sources-note'), filter: $('filter'), more: $('sources-more') });
+const records = { routes: new Records($('routes'), routes), users: new Records($('users'), users) };
 
 let chosen = '';
+let admin = null; // whether who is logged in is one; null before that is known
 let sources = null; // of the last answer; null before the first
 let timer = 0;
 let polling = false;
@@ -24,12 +35,13 @@ async function poll() {
   if (document.hidden || polling) return;
   polling = true;
   try {
-    const [runtime, answer] = await Promise.all([get('runtime'), get(`streams?page_size=${PAGE_SIZE}`)]);
-    sources = answer.streams ?? [];
+    const [runtime, found] = await Promise.all([get('runtime'), loggedIn() ? streams() : null]);
+    sources = found;
     showFigures(runtime);
     showHubState('');
-    showLogin(false);
-    list.show(sources, chosen);
+    showLogin(!found);
+    if (found) list.show(found, chosen);
+    if (found && admin === null) await learnRights();
     show();
   } catch (error) {
     if (error.status === 401) showLogin(true);
@@ -37,7 +49,28 @@ async function poll() {
     else showHubState('The hub does not answer');
   } finally {
     polling = false;
-    timer = setTimeout(poll, POLL_MS);
+    timer = setTimeout(poll, Math.min(SLOWEST_MS, POLL_MS * Math.max(1, (sources?.length ?? 0) / SOURCES_A_POLL)));
+  }
+}
+
+async function streams() {
+  const all = [];
+  for (let page = 0, token = ''; page < PAGES && (page === 0 || token); page++) {
+    const answer = await get(`streams?page_size=${PAGE_SIZE}&page_token=${encodeURIComponent(token)}`);
+    all.push(...answer.streams);
+    token = answer.next_page_token;
+  }
+  return all;
+}
+
+/** Routes and users are for administrators; others are not shown that there are any. */
+async function learnRights() {
+  try {
+    await get('routes?page_size=1');
+    admin = true;
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    admin = false;
   }
 }
 
@@ -63,18 +96,19 @@ function showHubState(text) {
   document.body.classList.toggle('gone', text !== '');
 }
 
+/** The login stands where the list does; what plays without one goes on. */
 function showLogin(needed) {
-  if (needed && $('login').hidden) player.src = '';
   const appears = needed && $('login').hidden;
   $('login').hidden = !needed;
-  $('console').hidden = needed;
+  $('listed').hidden = needed;
   $('logout').hidden = needed || !loggedIn();
-  if (appears) $('login-form').elements.username.focus();
-  if (needed) playedToken = chosen = '';
-  else choose();
+  if (needed) admin = null;
+  if (appears && !chosen) $('login-form').elements.username.focus();
+  choose();
+  show();
 }
 
-/** Plays what the hash says. */
+/** Plays what the hash says, or shows what else it names. */
 function choose() {
   const path = pathFromHash(location.hash);
   if (path === chosen) return;
@@ -82,12 +116,11 @@ function choose() {
   list.choose(path);
   if (path) {
     player.src = play(path);
-    showAddresses(path);
+    showAddresses($('addresses'), path, $('said'));
     if (matchMedia('(max-width: 820px)').matches) scrollTo({ top: 0 });
   } else {
     player.src = '';
   }
-  document.title = path ? `${path} – ipchub` : 'ipchub';
   show();
 }
 
@@ -97,71 +130,29 @@ function play(path) {
   return url.href;
 }
 
-/** Shows one of: the player, "choose", "nothing is live". */
+/** Shows one of: routes, users, the player, "choose", "nothing is live", "log in". */
 function show() {
+  const managed = admin ? location.hash.slice(1) : '';
+  for (const [name, one] of Object.entries(records)) one.show(name === managed);
+  $('console').hidden = managed in records;
+  $('views').hidden = !admin;
+  for (const link of $('views').children) {
+    const current = link.hash.slice(1) === (managed in records ? managed : '');
+    if (current) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
   $('watch').hidden = !chosen;
   $('choose').hidden = Boolean(chosen) || !sources?.length;
-  $('empty').hidden = Boolean(chosen) || sources === null || sources.length > 0;
+  $('empty').hidden = Boolean(chosen) || sources?.length !== 0;
+  $('welcome').hidden = Boolean(chosen) || $('login').hidden;
   document.body.classList.toggle('watching', Boolean(chosen));
   document.body.classList.toggle('none', sources?.length === 0);
+  document.title = `${chosen || records[managed]?.title || ''}${chosen || records[managed] ? ' – ' : ''}ipchub`;
   if (!chosen) return;
   const source = sources?.find(({ path }) => path === chosen);
   const text = source ? `${describe(source)} · ${source.cc === 1 ? '1 viewer' : `${source.cc ?? 0} viewers`}` : sources ? 'not live' : '';
   $('title').textContent = chosen;
   if ($('subtitle').textContent !== text) $('subtitle').textContent = text;
-}
-
-function showAddresses(path) {
-  const page = new URL(document.baseURI);
-  const secure = page.protocol === 'https:';
-  const http = new URL(`streams${encodePath(path)}.flv`, page).href;
-  const websocket = http.replace(/^http/, 'ws');
-  const entries = [
-    ['Websocket FLV', websocket],
-    ['HTTP FLV', http],
-    ['RTSP over a websocket, or WSP', websocket.replace(/\.flv$/, '')],
-    ['RTSP', `${secure ? 'rtsps' : 'rtsp'}://${page.host}${encodePath(path)}`],
-    ['Embed', `<script type="module" src="${new URL('player.js', page).href}"></script>\n<ipchub-player src="${websocket}"></ipchub-player>`],
-  ];
-  $('addresses').replaceChildren(...entries.flatMap(([label, text]) => {
-    const value = element('dd');
-    const copyButton = element('button', '', 'Copy');
-    copyButton.type = 'button';
-    copyButton.setAttribute('aria-label', `Copy: ${label}`);
-    copyButton.onclick = () => copy(text, copyButton);
-    value.append(element('code', '', text), copyButton);
-    return [element('dt', '', label), value];
-  }));
-}
-
-async function copy(text, button) {
-  const done = await copyText(text);
-  button.textContent = done ? 'Copied' : 'Press Ctrl+C';
-  button.classList.toggle('done', done);
-  $('said').textContent = done ? 'Copied to the clipboard' : 'Could not copy';
-  setTimeout(() => {
-    button.textContent = 'Copy';
-    button.classList.remove('done');
-    $('said').textContent = '';
-  }, 1600);
-}
-
-/** The clipboard interface works on https and localhost only; hubs are mostly plain http. */
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = element('textarea', 'unseen');
-    area.value = text;
-    const focused = document.activeElement;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand('copy');
-    area.remove();
-    focused?.focus();
-    return done;
-  }
 }
 
 function duration(seconds) {
@@ -178,7 +169,11 @@ player.addEventListener('statechange', async ({ detail }) => {
   const newer = url.searchParams.get('token') ?? '';
   if (newer !== playedToken) player.src = play(chosen);
   else if (await refresh().catch(() => false)) player.src = play(chosen);
-  else showLogin(true);
+  else {
+    logout();
+    showLogin(true);
+    $('login-form').elements.username.focus();
+  }
 });
 
 $('login-form').addEventListener('submit', async (event) => {
@@ -188,6 +183,7 @@ $('login-form').addEventListener('submit', async (event) => {
   try {
     await login(username.value, password.value);
     password.value = '';
+    if (chosen && player.state === 'error') player.src = play(chosen);
     poll();
   } catch (error) {
     $('login-error').textContent = error instanceof ApiError ? error.message : 'The hub does not answer.';
@@ -198,8 +194,15 @@ $('login-form').addEventListener('submit', async (event) => {
 $('logout').addEventListener('click', () => {
   logout();
   sources = null;
+  chosen = ''; // what plays is asked for anew, without the token
   list.show([], '');
   showLogin(true);
+});
+
+$('go').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const path = event.target.elements.path.value.trim().toLowerCase();
+  location.hash = hashOf(path.startsWith('/') ? path : `/${path}`);
 });
 
 way.addEventListener('change', () => {
@@ -207,14 +210,17 @@ way.addEventListener('change', () => {
   localStorage.setItem('way', way.value);
 });
 
-$('push-copy').addEventListener('click', (event) => copy($('push-command').textContent, event.target));
+$('push-copy').addEventListener('click', (event) => copy($('push-command').textContent, event.target, $('said')));
 $('push-command').textContent = `ffmpeg -re -i file.mp4 -c copy -f rtsp rtsp://${location.host}/room/door`;
-addEventListener('hashchange', choose);
+addEventListener('hashchange', () => {
+  choose();
+  show();
+});
 document.addEventListener('visibilitychange', poll);
 if (matchMedia('(max-width: 820px)').matches) $('share').open = false;
 
 way.value = localStorage.getItem('way') ?? '';
-if (!way.value) way.value = 'flv';
+if (!way.value) way.value = 'auto';
 player.transport = way.value;
 choose();
 showVersion();

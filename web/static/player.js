@@ -1,22 +1,23 @@
-// <ipchub-player src="ws://hub:1554/streams/room/door.flv">: a live stream over a websocket in a custom element.
+// <ipchub-player src="ws://hub:1554/streams/room/door.flv">: a live stream in a custom element.
 //
 //   <script type="module" src="http://hub:1554/player.js"></script>
 //
-// Attributes: `src` (relative or absolute; http, https, ws, wss, rtsp, rtsps), `transport` (how it comes: "flv", "rtsp" over a
-// websocket, or "wsp"; flv, but rtsp for an rtsp: address), `muted` ("false" asks for sound at once; muted otherwise),
+// Attributes: `src` (relative or absolute; http, https, ws, wss, rtsp, rtsps), `transport` (how it comes: "flv", "mp4" or "rtsp"
+// over a websocket, "wsp", or "hls" by the browser itself; without it what this browser plays, see player/way.js), `muted` ("false" asks for sound at once; muted otherwise),
 // `controls` ("false" hides them), `stats` (shows the figures), `target-latency` (seconds of buffer, 0.6).
-// Event `statechange`, detail {state, message, kind}. Properties `state`, `message`, `stats`, `video`; methods `play()`, `pause()`.
+// Event `statechange`, detail {state, message, kind}. Properties `state`, `message`, `way`, `stats`, `video`; methods `play()`, `pause()`.
 //
 // states: idle | connecting | buffering | playing | blocked | paused | retrying | error
 
-import { Connection, websocketUrl } from './player/connection.js';
-import { LINKS } from './player/link.js';
-import { LiveControl } from './player/live.js';
+import { websocketUrl } from './player/address.js';
+import { Connection } from './player/connection.js';
+import { showFigures } from './player/figures.js';
+import { LiveControl, toLiveEdge } from './player/live.js';
 import { Meter } from './player/meter.js';
 import { Pipeline } from './player/pipeline.js';
-import { mseAvailable } from './player/sink.js';
-import { buildView, setButton } from './player/view.js';
-import { again, bitrateText, words } from './player/words.js';
+import { buildView, fullScreen, showSound, showState, showTracks } from './player/view.js';
+import { firstWay, fmp4Offers, playsNatively, wishOf } from './player/way.js';
+import { again, words } from './player/words.js';
 
 const TICK_MS = 100;
 const DEFAULT_LATENCY = 0.6;
@@ -41,7 +42,7 @@ export class IpchubPlayer extends HTMLElement {
     onStart: () => this.#dataBegins(),
     onProgress: () => this.#live.tick(),
     onFrame: (time, joins, wall) => this.#meter.frame(time, joins, wall),
-    onUnsupported: (what) => this.#connection?.fail({ kind: 'unsupported', ...what }, UNSUPPORTED_PAUSE_MS),
+    onUnsupported: (what) => this.#unsupported(what),
     onFault: (error) => this.#fault(error),
   });
   #connection = null;
@@ -52,6 +53,8 @@ export class IpchubPlayer extends HTMLElement {
   #message = '';
   #reconnects = 0;
   #openedSrc = '';
+  #way = '';
+  #asking = null; // whether the hub's MP4 has more than its FLV
   #openedAt = 0;
   #startTime = null; // currentTime when this connection began to play
   #waitingSince = 0;
@@ -63,13 +66,11 @@ export class IpchubPlayer extends HTMLElement {
   get message() { return `${this.#message} ${this.#view.again.textContent}`.trim(); }
   get src() { return this.getAttribute('src') ?? ''; }
   set src(value) { this.setAttribute('src', value); }
-  /** How the stream comes: the attribute, or what fits the address. */
-  get transport() {
-    const wish = this.getAttribute('transport')?.toLowerCase();
-    if (wish && Object.hasOwn(LINKS, wish)) return wish;
-    return /^rtsps?:/i.test(this.src) ? 'rtsp' : 'flv';
-  }
+  /** How the stream should come: as the attribute or the address says, else 'auto'. */
+  get transport() { return wishOf(this.getAttribute('transport'), this.src); }
   set transport(value) { this.setAttribute('transport', value); }
+  /** How it comes: 'flv', 'mp4', 'rtsp', 'wsp' or 'hls'; '' before that is known. */
+  get way() { return this.#way; }
   get muted() { return this.video.muted; }
   set muted(value) { this.video.muted = Boolean(value); }
 
@@ -81,8 +82,8 @@ export class IpchubPlayer extends HTMLElement {
     return {
       width: this.video.videoWidth || size.width,
       height: this.video.videoHeight || size.height,
-      videoCodec: formats.video,
-      audioCodec: formats.audio,
+      videoCodec: this.#native ? 'HLS of the browser' : formats.video,
+      audioCodec: this.#native ? 'HLS of the browser' : formats.audio,
       bitrate: this.#meter.bitrate(now),
       delay: this.video.readyState > 0 ? this.#meter.delay(this.video.currentTime, now) : null,
       dropped: (quality?.droppedVideoFrames ?? 0) + sink.dropped,
@@ -99,15 +100,15 @@ export class IpchubPlayer extends HTMLElement {
     sound.onclick = listen.onclick = () => { video.muted = !video.muted; };
     stats.onclick = () => this.toggleAttribute('stats');
     pip.onclick = () => (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
-    full.onclick = () => this.#fullscreen();
-    video.ondblclick = () => this.#fullscreen();
-    video.onvolumechange = () => this.#showSound();
+    full.onclick = () => fullScreen(this, video);
+    video.ondblclick = () => fullScreen(this, video);
+    video.onvolumechange = () => showSound(this.#view, video.muted);
     video.onplaying = () => this.#playing();
-    video.onerror = () => this.#fault(video.error);
+    video.onerror = () => { if (!this.#native) this.#fault(video.error); };
     // Paused by a media key or the picture-in-picture window; a hidden page is paused by the browser and goes on by itself.
     video.onpause = () => { if (!document.hidden && video.paused && this.#state === 'playing') this.pause(); };
     for (const event of ['pointermove', 'pointerdown', 'keydown', 'focusin']) this.addEventListener(event, () => this.#awake());
-    this.#showSound();
+    showSound(this.#view, video.muted);
     this.#showFormats();
   }
 
@@ -162,27 +163,38 @@ export class IpchubPlayer extends HTMLElement {
     return wish > 0 ? Math.min(Math.max(wish, 0.1), 10) : DEFAULT_LATENCY;
   }
 
+  /** The browser fetches and decodes by itself. */
+  get #native() { return this.#way === 'hls'; }
+
   #open() {
     const wanted = `${this.transport} ${this.src}`;
     const resumes = this.#state === 'paused' && this.#openedSrc === wanted;
     if (resumes) this.#leave();
     else this.#shut();
+    if (this.#openedSrc !== wanted) this.#way = '';
     this.#openedSrc = wanted;
     if (!this.src) return this.#set('idle');
-    if (!mseAvailable()) return this.#set('error', { kind: 'no-mse' });
+    this.#way ||= firstWay(this.transport, this.hasAttribute('transport') && this.transport !== 'auto');
+    if (!this.#way) return this.#set('error', { kind: this.transport === 'hls' ? 'no-hls' : 'no-mse' });
     const url = websocketUrl(this.src);
     if (!url) return this.#set('error', { kind: 'bad-src', src: this.src });
     if (!resumes) this.#reconnects = 0;
-    this.#connection = new Connection(url, this.transport, {
+    this.#connect(url);
+  }
+
+  #connect(url) {
+    this.#connection = new Connection(url, this.#way, this.video, {
       onConnecting: () => {
         this.#openedAt = performance.now();
         if (this.#state !== 'retrying' || !this.#connection.reconnects) this.#set('connecting');
       },
       onOpen: (makeReader) => {
         this.#openedAt = performance.now();
-        this.#pipeline.begin(makeReader);
+        if (makeReader) this.#pipeline.begin(makeReader);
+        else this.#dataBegins();
       },
       onData: (bytes) => {
+        if (this.#native) return;
         this.#meter.bytes(bytes.length, performance.now());
         this.#pipeline.push(bytes);
       },
@@ -190,6 +202,31 @@ export class IpchubPlayer extends HTMLElement {
     });
     this.#connection.reconnects = this.#reconnects;
     this.#connection.start();
+  }
+
+  /** Goes on another way, if the page left that to us and it is not the way that it is on. */
+  #take(way) {
+    if (this.transport !== 'auto' || this.#way === way) return false;
+    this.#shut();
+    this.#way = way;
+    this.#connect(websocketUrl(this.src));
+    return true;
+  }
+
+  /** FLV lacks these kinds of tracks: asks whether MP4 has them. `trouble` is told if it has not. */
+  async #askForMore(wanted, trouble) {
+    if (this.transport !== 'auto' || this.#way !== 'flv' || this.#asking) return;
+    const asking = new AbortController();
+    this.#asking = asking;
+    const more = await fmp4Offers(websocketUrl(this.src), wanted, asking.signal);
+    if (this.#asking !== asking) return;
+    if (more) this.#take('mp4');
+    else if (trouble) this.#asking = null;
+  }
+
+  #unsupported(what) {
+    if (playsNatively(what.codec) && this.#take('hls')) return;
+    this.#connection?.fail({ kind: 'unsupported', ...what }, UNSUPPORTED_PAUSE_MS);
   }
 
   /** Leaves the connection; what is buffered and shown stays. */
@@ -202,6 +239,8 @@ export class IpchubPlayer extends HTMLElement {
   }
 
   #shut() {
+    this.#asking?.abort();
+    this.#asking = null;
     this.#leave();
     this.#pipeline.close();
     this.#showFormats();
@@ -211,6 +250,7 @@ export class IpchubPlayer extends HTMLElement {
     this.#startTime = null;
     this.#live.snap();
     this.#showFormats();
+    if (!this.#native && !this.#pipeline.hasAudio) this.#askForMore(/^(?:opus|mp4a)/i);
     if (this.#state !== 'playing') this.#set('buffering');
     this.#startPlaying();
   }
@@ -239,6 +279,7 @@ export class IpchubPlayer extends HTMLElement {
     this.#pipeline.end();
     this.#meter.reset();
     if (trouble.kind === 'unsupported') this.#pipeline.close();
+    if (trouble.kind === 'no-output') this.#askForMore(/./, trouble);
     this.#showFormats();
     const final = ['unsupported', 'login', 'denied'].includes(trouble.kind);
     this.#set(final ? 'error' : 'retrying', trouble);
@@ -257,7 +298,8 @@ export class IpchubPlayer extends HTMLElement {
   #seen() {
     if (document.hidden || !this.#connection) return;
     this.#connection.retryNow();
-    this.#live.snap();
+    if (this.#native) toLiveEdge(this.video);
+    else this.#live.snap();
     if (this.#connection.connected && this.video.paused && this.#state !== 'blocked') this.#startPlaying();
   }
 
@@ -265,9 +307,9 @@ export class IpchubPlayer extends HTMLElement {
     this.#ticks++;
     const { video } = this;
     if (!this.#connection) return;
-    this.#live.tick();
+    if (!this.#native) this.#live.tick();
     if (this.#connection.connected) {
-      this.#pipeline.tick();
+      if (!this.#native) this.#pipeline.tick();
       if (this.#startTime !== null && video.currentTime - this.#startTime > PLAYED_S) this.#connection.played();
       this.#watchBuffering();
       if (this.#state === 'connecting' && performance.now() - this.#openedAt > SHOW_NO_KEY_MS) this.#set('connecting', { kind: 'no-key' });
@@ -299,19 +341,7 @@ export class IpchubPlayer extends HTMLElement {
     this.#state = state;
     this.#message = message;
     this.setAttribute('state', state);
-    const { veil, text, said, spinner, sign, retry, start, toggle } = this.#view;
-    const busy = state === 'connecting' || state === 'buffering';
-    veil.hidden = state === 'playing' || state === 'idle';
-    veil.classList.toggle('light', busy || state === 'paused');
-    spinner.hidden = !busy;
-    sign.hidden = state !== 'error' && state !== 'retrying';
-    start.hidden = state !== 'paused' && state !== 'blocked';
-    retry.hidden = state !== 'error' && state !== 'retrying';
-    text.textContent = message;
-    text.hidden = !message;
-    said.textContent = message || { connecting: 'Connecting', playing: 'Playing', paused: 'Paused', blocked: 'Press play to start' }[state] || '';
-    setButton(toggle, state === 'paused' ? 'play' : 'pause', state === 'paused' ? 'Play' : 'Pause');
-    toggle.disabled = state === 'idle';
+    showState(this.#view, state, message);
     this.#showAgain();
     const detail = { state, message: this.message, kind: trouble?.kind ?? '' };
     this.dispatchEvent(new CustomEvent('statechange', { bubbles: true, composed: true, detail }));
@@ -326,39 +356,12 @@ export class IpchubPlayer extends HTMLElement {
   }
 
   #showFormats() {
-    const { face, sound, pip } = this.#view;
-    const { hasVideo, hasAudio } = this.#pipeline;
-    face.hidden = hasVideo || !hasAudio;
-    sound.hidden = !hasAudio;
-    pip.hidden = !hasVideo || !document.pictureInPictureEnabled;
+    const { hasVideo, hasAudio } = this.#native ? { hasVideo: this.video.videoWidth > 0, hasAudio: true } : this.#pipeline;
+    showTracks(this.#view, hasVideo, hasAudio);
     this.#showStats();
   }
 
-  #showSound() {
-    const { muted } = this.video;
-    this.#view.listen.hidden = !muted;
-    setButton(this.#view.sound, muted ? 'muted' : 'sound', muted ? 'Turn the sound on' : 'Turn the sound off');
-  }
-
-  #showStats() {
-    const { delay, panel, figures } = this.#view;
-    const s = this.stats;
-    const late = s.delay === null || this.#state !== 'playing' ? '' : `${s.delay.toFixed(1)} s`;
-    delay.textContent = late;
-    if (panel.hidden) return;
-    figures.picture.textContent = s.videoCodec ? `${s.width} × ${s.height}, ${s.videoCodec}` : 'none';
-    figures.sound.textContent = s.audioCodec || 'none';
-    figures.bitrate.textContent = s.bitrate ? bitrateText(s.bitrate) : '–';
-    figures.delay.textContent = s.delay === null ? '–' : `${s.delay.toFixed(2)} s`;
-    figures.dropped.textContent = `${s.dropped} frames`;
-    figures.reconnects.textContent = String(s.reconnects);
-  }
-
-  #fullscreen() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else if (this.requestFullscreen) this.requestFullscreen().catch(() => {});
-    else this.video.webkitEnterFullscreen?.(); // iPhones know full screen for videos only
-  }
+  #showStats() { showFigures(this.#view, this.stats, this.#state); }
 
   #awake() {
     this.classList.remove('quiet');

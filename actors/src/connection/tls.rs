@@ -129,7 +129,7 @@ impl Socket {
     /// Whether client and hub agreed on that protocol (ALPN, RFC 7301).
     pub fn speaks(&self, protocol: &[u8]) -> bool {
         match &self.io {
-            Io::Plain(_) => false,
+            Io::Plain(_) | Io::Detached(_) => false,
             Io::Tls(tls) => tls.session.alpn_protocol() == Some(protocol),
         }
     }
@@ -137,7 +137,7 @@ impl Socket {
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
         loop {
             while !self.try_flush()? {
-                ready!(self.io.tcp().poll_write_ready(cx))?;
+                ready!(self.io.tcp()?.poll_write_ready(cx))?;
             }
             let Io::Tls(tls) = &mut self.io else { return Poll::Ready(Ok(())) };
             if !tls.session.is_handshaking() {

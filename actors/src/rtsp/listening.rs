@@ -51,11 +51,18 @@ impl ActorFuture<RtspSession> for Listen {
                 // Polled again when the wait is over.
                 return Poll::Pending;
             }
+            let was_killed = session.link().killed().is_some();
+            if let Some(publishing) = session.publishing.as_mut().filter(|_| !was_killed)
+                && publishing.poll_rested(task).is_pending()
+            {
+                return Poll::Pending;
+            }
             let RtspSession { socket, buffer, carrier, publishing, .. } = session;
             let buffer = carrier.inbox().map_or(buffer, |inbox| &mut inbox.buffer);
             if buffer.capacity() - buffer.len() < MIN_READ {
                 buffer.reserve(if publishing.is_some() { READ_BUFFER } else { MIN_READ });
             }
+            let room = buffer.capacity() - buffer.len();
             let read = pin!(socket.borrow_mut().read_buf(buffer)).poll(task);
             match read {
                 Poll::Pending => return Poll::Pending,
@@ -63,7 +70,16 @@ impl ActorFuture<RtspSession> for Listen {
                     session.end("the client closed the connection", ctx);
                     return Poll::Ready(());
                 }
-                Poll::Ready(Ok(_)) => session.process(ctx),
+                Poll::Ready(Ok(bytes)) => {
+                    session.process(ctx);
+                    let publishing = session.publishing.as_mut();
+                    if publishing.is_some_and(|publishing| publishing.read(bytes, bytes < room))
+                        && let Err(error) = session.detach()
+                    {
+                        session.fail(&error, ctx);
+                        return Poll::Ready(());
+                    }
+                }
                 Poll::Ready(Err(error)) => {
                     session.fail(&error, ctx);
                     return Poll::Ready(());

@@ -7,6 +7,8 @@ mod login;
 pub mod multicast;
 pub(crate) mod playing;
 pub(crate) mod publishing;
+mod resting;
 pub mod session;
 pub mod udp;
 mod unicast;
+mod upkeep;

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context as Task, Poll};
+use std::time::{Duration, Instant};
 
 use actix::{Addr, Arbiter};
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use ipchub_media::rtp::rtcp::{self, Rtcp};
 use ipchub_media::rtp::{Packet, packet};
 use ipchub_media::rtsp::session::TrackTransport;
 
+use super::resting::Resting;
 use super::udp::UdpRoute;
 use crate::info::{Reception, SourceInfo};
 use crate::messages::{Claim, Found, Media, MediaItem, Publish};
@@ -37,6 +39,8 @@ pub(super) struct Publishing {
     bytes: u64,
     received: Vec<Received>,
     info: Arc<SourceInfo>,
+    /// `None`: it is not read by this session alone, or not as plain TCP.
+    resting: Option<Resting>,
 }
 
 /// One track.
@@ -61,7 +65,28 @@ impl Publishing {
             bytes: 0,
             received: Vec::new(),
             info: Arc::clone(&found.info),
+            resting: None,
         }
+    }
+
+    /// The session may read seldom while nobody watches.
+    pub(super) fn may_rest(&mut self, resting: Resting) {
+        self.resting = Some(resting);
+    }
+
+    /// So many bytes were read, and whether these were the last that had come. True: nothing is read for a while.
+    pub(super) fn read(&mut self, bytes: usize, drained: bool) -> bool {
+        let Some(resting) = &mut self.resting else { return false };
+        if drained {
+            return resting.after_read(bytes, Instant::now(), &self.info.audience);
+        }
+        resting.more_is_there(bytes);
+        false
+    }
+
+    /// Ready when the connection may be read.
+    pub(super) fn poll_rested(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        self.resting.as_mut().map_or(Poll::Ready(()), |resting| resting.poll(&self.info.audience, task))
     }
 
     pub(super) fn add_track(&mut self, track: &Track, transport: TrackTransport, route: Option<UdpRoute>) {
@@ -87,6 +112,7 @@ impl Publishing {
             let receiver = &mut receiving.receiver;
             match Packet::parse(bytes) {
                 Ok(packet) => {
+                    receiver.set_prompt(self.resting.as_ref().is_none_or(Resting::is_awake));
                     let result = receiver.push(packet, now, &mut self.received).map_err(|error| Box::new(error) as _);
                     let items = self.received.drain(..).map(|received| MediaItem::Packet { track, received });
                     self.items.extend(items);
@@ -118,7 +144,9 @@ impl Publishing {
             return None;
         }
         self.info.set_reception(self.id, self.reception());
-        let (items, bytes) = (std::mem::take(&mut self.items), std::mem::take(&mut self.bytes));
+        // The next read probably brings as much.
+        let next = Vec::with_capacity(self.items.len());
+        let (items, bytes) = (std::mem::replace(&mut self.items, next), std::mem::take(&mut self.bytes));
         Some(Media { publisher: self.id, arrival: now, bytes, items })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use ipchub_media::rtsp::message::Request;
 use ipchub_media::rtsp::parser::{Item, Parser};
 use ipchub_media::rtsp::session::{
@@ -20,8 +20,10 @@ use super::listening::{Drain, Listen};
 use super::login::without_query;
 use super::playing::Playing;
 use super::publishing::{Publishing, claim_and_publish};
+use super::resting::Resting;
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
+use super::upkeep::{REPORTS, TICK};
 use crate::connection::{Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
@@ -33,10 +35,6 @@ use crate::on_wake::{OnWake, Together, every};
 pub(super) const READ_BUFFER: usize = 64 << 10;
 /// A read with less room than this would cut a packet in two for nothing.
 pub(super) const MIN_READ: usize = 4 << 10;
-/// How often receiver reports are sent (RFC 3550, section 6.2).
-const REPORTS: Duration = Duration::from_secs(5);
-/// A publisher's silence is looked for this often, or more often where its timeout is short.
-const TICK: Duration = Duration::from_secs(1);
 /// Messages of datagrams that may wait; more are dropped, as UDP may.
 const MAILBOX: usize = 256;
 
@@ -48,7 +46,7 @@ const NORMAL_CLOSURE: u16 = 1000;
 pub struct RtspSession {
     pub(crate) hub: Hub,
     pub(super) socket: Rc<RefCell<Socket>>,
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
     pub(crate) carrier: Carrier,
     pub(super) parser: Parser,
     pub(super) session: Session,
@@ -63,7 +61,7 @@ pub struct RtspSession {
     /// Sessions have different ones.
     number: u64,
     /// Last request or media.
-    heard: Instant,
+    pub(super) heard: Instant,
     reason: Option<String>,
     /// Who logged in.
     pub(super) user: Option<String>,
@@ -121,7 +119,7 @@ impl RtspSession {
         })
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.hub.started.at.elapsed()
     }
 
@@ -200,6 +198,11 @@ impl RtspSession {
         playing.as_ref().map(|playing| (outbox, &*socket, playing, &*ports))
     }
 
+    /// Nothing that comes wakes it up until it reads again.
+    pub(super) fn detach(&self) -> io::Result<()> {
+        self.socket.borrow_mut().detach()
+    }
+
     pub(super) fn socket(&self) -> &Rc<RefCell<Socket>> {
         &self.socket
     }
@@ -240,10 +243,14 @@ impl RtspSession {
 
     /// Cuts what was read into requests and packets and acts on them; stops where an answer must be waited for.
     pub(super) fn process(&mut self, ctx: &mut Context<Self>) {
-        let now = self.now();
+        let at = Instant::now();
+        let now = at.saturating_duration_since(self.hub.started.at);
         while !ctx.waiting() && ctx.state().alive() {
             match self.next_item(ctx) {
-                Ok(Some(Item::Interleaved { channel, data })) => self.interleaved(channel, data, now),
+                Ok(Some(Item::Interleaved { channel, data })) => {
+                    self.heard = at;
+                    self.interleaved(channel, data, now);
+                }
                 Ok(Some(Item::Request(request))) => {
                     self.forward(ctx);
                     self.request(request, ctx);
@@ -266,7 +273,6 @@ impl RtspSession {
     }
 
     fn interleaved(&mut self, channel: u8, data: Bytes, now: Duration) {
-        self.heard = Instant::now();
         let Some(publishing) = &mut self.publishing else { return };
         let peer = self.link.peer;
         match self.session.track_of_channel(channel) {
@@ -384,6 +390,9 @@ impl RtspSession {
             };
             publishing.add_track(track, transport, route);
         }
+        if matches!(self.carrier, Carrier::Plain) && !self.link.is_secure() {
+            publishing.may_rest(Resting::new(Instant::now(), self.hub.started.at));
+        }
         self.publishing = Some(publishing);
         // A client may publish again and again.
         if !std::mem::replace(&mut self.looked_after, true) {
@@ -392,54 +401,6 @@ impl RtspSession {
         }
         // The client's TCP connection now carries 2 Mbit/s or more: read it in larger pieces.
         self.buffer.reserve(READ_BUFFER);
-    }
-
-    fn check_silence(&mut self, ctx: &mut Context<Self>) {
-        let silent = self.heard.elapsed();
-        let limit = match &self.publishing {
-            Some(_) => self.hub.settings.publisher_timeout,
-            None => self.hub.settings.session_timeout,
-        };
-        // A player over TCP that takes what it is sent is alive; one over UDP must say so.
-        let sent_to = match &self.carrier {
-            Carrier::Plain | Carrier::Websocket(_) => self.playing.as_ref().is_some_and(|playing| !playing.is_udp()),
-            Carrier::Wsp(control) => control.is_playing(),
-        };
-        let join_within = self.hub.settings.sniff_timeout;
-        if let Carrier::Wsp(control) = &self.carrier
-            && control.is_abandoned(self.link.since.elapsed(), join_within)
-        {
-            return self.end(format!("no data connection joined within {} s", join_within.as_secs_f64()), ctx);
-        }
-        if silent > limit && !sent_to {
-            self.end(format!("nothing heard for {} s", limit.as_secs_f64()), ctx);
-        }
-    }
-
-    fn report(&mut self, ctx: &mut Context<Self>) {
-        let now = self.now();
-        let Some(publishing) = &mut self.publishing else { return };
-        let mut interleaved = Vec::new();
-        for (receiving, report) in publishing.reports(now) {
-            match (&receiving.route, &receiving.transport) {
-                (Some(route), _) => route.send_rtcp(&report),
-                (None, TrackTransport::Interleaved { rtcp, .. }) => {
-                    let mut framed = BytesMut::with_capacity(4 + report.len());
-                    framed.put_slice(&[b'$', *rtcp]);
-                    framed.put_u16(report.len() as u16);
-                    framed.put_slice(&report);
-                    interleaved.push(self.carrier.packet(framed.freeze()));
-                }
-                (None, TrackTransport::Udp { .. } | TrackTransport::Multicast) => {}
-            }
-        }
-        // A report is worth nothing later: it goes only where nothing waits.
-        if self.outbox.is_empty() {
-            for report in interleaved {
-                self.outbox.push(report);
-            }
-            self.flush(ctx);
-        }
     }
 }
 

@@ -98,6 +98,7 @@ impl Handler<SubscribeFrames> for Source {
 
     fn handle(&mut self, subscribe: SubscribeFrames, _: &mut Self::Context) -> Self::Result {
         let SubscribeFrames { id, items, end } = subscribe;
+        self.info.audience.set(true);
         self.frame_lane.consumers.insert(id, Consumer { items, end, behind: false });
         let without_video = self.absence.is_absent();
         // The last GOP there was is old then.

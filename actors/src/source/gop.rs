@@ -1,4 +1,5 @@
-//! The frames since the last key frame, so that a viewer has a picture at once.
+//! The frames since the last key frame, so that a viewer has a picture at once; and that key frame, also where what follows
+//! it is too much to keep.
 
 use ipchub_media::Frame;
 
@@ -12,18 +13,26 @@ pub(super) struct Gop {
     leading: Option<usize>,
     frames: Vec<Frame>,
     bytes: usize,
+    /// Of the video.
+    key: Option<Frame>,
 }
 
 impl Gop {
     pub(super) fn new(max_bytes: usize, max_frames: usize) -> Self {
-        Self { max_bytes, max_frames, leading: None, frames: Vec::new(), bytes: 0 }
+        Self { max_bytes, max_frames, leading: None, frames: Vec::new(), bytes: 0, key: None }
     }
 
     pub(super) fn set_leading(&mut self, track: Option<usize>) {
         self.leading = track;
     }
 
+    /// Nothing that came before counts any more.
     pub(super) fn clear(&mut self) {
+        self.restart();
+        self.key = None;
+    }
+
+    fn restart(&mut self) {
         self.frames.clear();
         self.bytes = 0;
     }
@@ -31,17 +40,23 @@ impl Gop {
     pub(super) fn push(&mut self, frame: Frame) {
         let start = frame.key && self.leading.is_none_or(|leading| leading == frame.track);
         if start {
-            self.clear();
+            self.restart();
+            self.key = self.leading.map(|_| frame.clone());
         } else if self.frames.is_empty() {
             return;
         }
         if self.bytes + frame.units.len() > self.max_bytes || self.frames.len() >= self.max_frames {
-            self.clear();
+            self.restart();
             self.frames.shrink_to(0);
             return;
         }
         self.bytes += frame.units.len();
         self.frames.push(frame);
+    }
+
+    /// The video's last key frame.
+    pub(super) fn key(&self) -> Option<&Frame> {
+        self.key.as_ref()
     }
 
     pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> {
@@ -69,6 +84,15 @@ mod tests {
         assert_eq!(gop.frames().count(), 3);
         gop.push(frame(0, true));
         assert_eq!(gop.frames().count(), 1);
+        gop.clear();
+        assert!(gop.key().is_none());
+    }
+
+    #[test]
+    fn sound_alone_has_no_picture() {
+        let mut gop = Gop::new(10_000, 100);
+        gop.push(frame(0, true));
+        assert!(gop.key().is_none() && gop.frames().count() == 1);
     }
 
     #[test]
@@ -82,6 +106,7 @@ mod tests {
                 assert!(gop.frames().count() <= 10);
             }
             assert_eq!(gop.frames().count(), 0);
+            assert!(gop.key().is_some_and(|frame| frame.key && frame.track == 0));
             gop.push(frame(0, true));
             assert_eq!(gop.frames().count(), 1);
         }

@@ -151,6 +151,7 @@ impl Handler<SubscribeRtp> for Source {
     type Result = MessageResult<SubscribeRtp>;
 
     fn handle(&mut self, subscribe: SubscribeRtp, _: &mut Self::Context) -> Self::Result {
+        self.info.audience.set(true);
         let reports = self.reports();
         let here =
             self.timeline.start().map_or(0, |start| self.hub.started.at.elapsed().saturating_sub(start).as_nanos());

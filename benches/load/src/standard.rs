@@ -181,7 +181,9 @@ fn ingest(run: &Run, address: std::net::SocketAddr, pid: u32) -> Result<Outcome>
     let publishing = Publishing::start(&push, run.streams, run.stream.clip())?;
     // Streams begin one after the other, spread over a GOP.
     std::thread::sleep(Duration::from_secs_f64(run.stream.clip().gop_seconds()));
-    let plan = Plan { pid: Some(pid), ..Plan::new(run.name, push, 0) };
+    // The hub reads publishers that nobody watches seldom, once it has known them for three seconds.
+    let settle = Duration::from_secs(4);
+    let plan = Plan { pid: Some(pid), settle, ..Plan::new(run.name, push, 0) };
     let outcome = measure::ingest(&plan, &publishing)?;
     publishing.finish()?;
     Ok(outcome)

@@ -6,11 +6,13 @@
 mod fragment;
 mod init;
 mod live;
+mod still;
 
 use bytes::Bytes;
 
 use crate::frame::{Codec, Frame, Kind, Parameters, Track};
 pub(crate) use live::Live;
+pub use still::{Still, still};
 
 /// Seconds from the output's 0 to the timeline's: what decodes before 0 (reordered frames, audio that came first) stays
 /// above zero.
@@ -49,6 +51,14 @@ pub fn refusal(track: &Track) -> Option<String> {
         Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus => None,
         Codec::Pcma | Codec::Pcmu | Codec::G722 => Some(format!("players know no {name} in MP4")),
         _ => Some(format!("the hub writes no {name} into MP4")),
+    }
+}
+
+/// Media type of what is written of these tracks, with their RFC 6381 names once all are known that it needs.
+pub fn media_type(tracks: &[Track]) -> String {
+    match Muxer::new(tracks) {
+        Some(muxer) => format!("video/mp4; codecs=\"{}\"", muxer.codecs()),
+        None => "video/mp4".into(),
     }
 }
 

@@ -111,3 +111,34 @@ fn odd_times_are_written() {
     frame(1, 0, true, &[]).units.iter().for_each(|unit| unit.write_to(&mut out));
     assert!(muxer.fragment(1, &[Sample { frame: frame(1, 0, true, &[]), duration: 1 }]).is_ok() && out.is_empty());
 }
+
+#[test]
+fn a_still_is_one_picture_at_zero() {
+    let video = &tracks()[1];
+    let key = frame(1, 777_000, true, &[b"\x67sps", b"\x65key"]);
+    let still = still(video, &key).expect("H.264 with its parameter sets");
+    assert_eq!(still.codec, h264().codec_string());
+    let mut rest = &still.bytes[..];
+    Ftyp::decode(&mut rest).expect("ftyp");
+    assert_eq!(Moov::decode(&mut rest).expect("moov").trak.len(), 1);
+    let moof = Moof::decode(&mut rest).expect("moof");
+    let samples = moof.traf[0].trun[0].samples.clone();
+    let mp4_atom::TrunSamples::Explicit(samples) = samples else { panic!("{samples:?}") };
+    assert_eq!(moof.traf[0].tfdt.as_ref().map(|tfdt| tfdt.base_media_decode_time), Some(0));
+    assert_eq!((samples.len(), samples[0].duration, samples[0].cts), (1, Some(90_000), Some(0)));
+    Mdat::decode(&mut rest).expect("mdat");
+    assert!(rest.is_empty());
+
+    let unknown = Track { parameters: None, ..video.clone() };
+    assert_eq!(super::still(&unknown, &key), Err(Error::Entry("H264")));
+    let jpeg = track(Kind::Video, Codec::Jpeg, 90_000, None);
+    assert!(super::still(&jpeg, &key).is_err());
+}
+
+#[test]
+fn media_types_name_what_is_known() {
+    let codecs = format!("{},mp4a.40.2", h264().codec_string());
+    assert_eq!(media_type(&tracks()), format!("video/mp4; codecs=\"{codecs}\""));
+    let unknown = Track { parameters: None, ..tracks()[1].clone() };
+    assert_eq!(media_type(&[unknown]), "video/mp4");
+}

@@ -82,6 +82,8 @@ pub struct Receiver {
     early: Vec<Packet>,
     report: Option<(SenderReport, Duration)>,
     totals: Totals,
+    /// Packets are taken late: their `now` is not when they came.
+    late: bool,
 }
 
 /// Counts over the life of a [`Receiver`].
@@ -113,8 +115,8 @@ impl Receiver {
     /// For a track of that payload type and clock.
     pub fn new(payload_type: u8, clock_rate: u32, order: Order) -> Self {
         let clock_rate = clock_rate.max(1);
-        let (stream, announced, other, early, report, totals) = Default::default();
-        Self { payload_type, clock_rate, order, stream, announced, other, early, report, totals }
+        let (stream, announced, other, early, report, totals, late) = Default::default();
+        Self { payload_type, clock_rate, order, stream, announced, other, early, report, totals, late }
     }
 
     /// The same with the SSRC that the sender announced: packets of others are passed over before the first one too, as
@@ -123,6 +125,11 @@ impl Receiver {
     pub fn with_ssrc(mut self, announced: Option<u32>) -> Self {
         self.announced = announced;
         self
+    }
+
+    /// Whether packets are taken as they come. Jitter is not counted while they are not.
+    pub fn set_prompt(&mut self, prompt: bool) {
+        self.late = !prompt;
     }
 
     /// Takes one packet; what can be delivered now goes to `out` in order. `now` only ever grows.
@@ -175,12 +182,14 @@ impl Receiver {
     fn take(&mut self, packet: Packet, now: Duration, out: &mut Vec<Received>) -> Result<(), Ignored> {
         let sequence = packet.sequence;
         let restarted = self.totals.received > 0;
+        let arrival = (!self.late).then(|| ticks(now, self.clock_rate));
+        let limit = self.clock_rate;
         let stream = self.stream.get_or_insert_with(|| Stream::new(packet.ssrc, sequence));
         // The step from what is due next, in (-2^15, 2^15).
         let step = i64::from(sequence.wrapping_sub(stream.next as u16) as i16);
         if step.abs() > MAX_STEP {
             stream.restart(sequence);
-            stream.note(stream.next, &packet, now, self.clock_rate);
+            stream.note(stream.next, &packet, arrival, limit);
             stream.next += 1;
             out.push(Received { packet, lost: true });
             return Ok(());
@@ -190,7 +199,7 @@ impl Receiver {
             return Err(Ignored::Late { sequence });
         }
         let first = stream.received == 0;
-        stream.note(at, &packet, now, self.clock_rate);
+        stream.note(at, &packet, arrival, limit);
         match self.order {
             Order::Kept => {
                 self.totals.lost += step as u64;
@@ -266,14 +275,18 @@ impl Stream {
         *self = Self { jitter, ..Self::new(self.ssrc, sequence) };
     }
 
-    fn note(&mut self, at: i64, packet: &Packet, now: Duration, clock_rate: u32) {
+    /// `arrival`: in ticks, if it is known.
+    fn note(&mut self, at: i64, packet: &Packet, arrival: Option<u32>, limit: u32) {
         self.received += 1;
         self.highest = self.highest.max(at);
-        let arrival = (now.as_nanos() * u128::from(clock_rate) / 1_000_000_000) as i64;
-        let transit = i64::from((arrival as u32).wrapping_sub(packet.timestamp) as i32);
+        let Some(arrival) = arrival else {
+            self.transit = None;
+            return;
+        };
+        let transit = i64::from(arrival.wrapping_sub(packet.timestamp) as i32);
         if let Some(before) = self.transit.replace(transit) {
             // A jump of the sender's clock is no jitter.
-            let difference = (transit - before).unsigned_abs().min(u64::from(clock_rate));
+            let difference = (transit - before).unsigned_abs().min(u64::from(limit));
             self.jitter += (difference as f64 - self.jitter) / 16.0;
         }
     }
@@ -295,6 +308,13 @@ impl Stream {
         }
         lost
     }
+}
+
+/// The time in ticks of a clock, modulo 2^32.
+fn ticks(time: Duration, clock_rate: u32) -> u32 {
+    let rate = u64::from(clock_rate);
+    let part = u64::from(time.subsec_nanos()) * rate / 1_000_000_000;
+    (time.as_secs().wrapping_mul(rate)).wrapping_add(part) as u32
 }
 
 #[cfg(test)]
@@ -379,6 +399,29 @@ mod tests {
             assert!(receiver.early.len() < SSRC_SWITCH as usize);
         }
         assert_eq!(seen(&out), (0..40).map(|n| (n, false)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn jitter_is_of_packets_that_are_taken_as_they_come() {
+        let mut receiver = Receiver::new(96, 90_000, Order::Kept);
+        let mut out = Vec::new();
+        let mut push = |receiver: &mut Receiver, sequence: u16, ms: u64| {
+            receiver.push(packet(sequence, 1), Duration::from_millis(ms), &mut out).expect("in order");
+        };
+        receiver.set_prompt(false);
+        (0..90).for_each(|n| push(&mut receiver, n, u64::from(n) / 30 * 300));
+        assert_eq!(receiver.jitter(), Duration::ZERO);
+        receiver.set_prompt(true);
+        (90..92).for_each(|n| push(&mut receiver, n, 500 + u64::from(n)));
+        assert_eq!(receiver.jitter(), Duration::ZERO, "what was before is no reference");
+        push(&mut receiver, 92, 608);
+        assert_eq!(receiver.jitter(), Duration::from_millis(1), "a sixteenth of 16 ms");
+    }
+
+    #[test]
+    fn ticks_wrap() {
+        assert_eq!(ticks(Duration::from_millis(1_500), 90_000), 135_000);
+        assert_eq!(ticks(Duration::from_secs(1 << 20), 90_000), (90_000u64 << 20) as u32);
     }
 
     #[test]

@@ -99,12 +99,14 @@ const VIDEO = {
   h265: '-c:v libx265 -preset ultrafast -tune zerolatency -x265-params log-level=error -g 25 -pix_fmt yuv420p',
 };
 
+const AUDIO = { aac: '-c:a aac -b:a 64k', opus: '-c:a libopus -ar 48000', pcma: '-c:a pcm_alaw -ar 8000 -ac 1' };
+
 /**
  * ffmpeg pushes a test picture and a tone by RTSP until it is ended.
  * @param {string} url rtsp:
  * @param {object} [media]
  * @param {'h264'|'h264b'|'h265'|null} [media.video] `h264b`: with B-frames
- * @param {boolean} [media.audio]
+ * @param {boolean|'aac'|'opus'|'pcma'} [media.audio]
  * @param {string} [media.size]
  */
 export function push(url, { video = 'h264', audio = true, size = '640x360' } = {}) {
@@ -112,7 +114,7 @@ export function push(url, { video = 'h264', audio = true, size = '640x360' } = {
   if (video) args.push('-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`);
   if (audio) args.push('-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100');
   if (video) args.push(...VIDEO[video].split(' '));
-  if (audio) args.push(...'-c:a aac -b:a 64k'.split(' '));
+  if (audio) args.push(...AUDIO[audio === true ? 'aac' : audio].split(' '));
   args.push('-f', 'rtsp', '-rtsp_transport', 'tcp', url);
   return new Program('ffmpeg', args);
 }

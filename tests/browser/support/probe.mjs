@@ -22,6 +22,7 @@ export function installProbe() {
       frames: video.getVideoPlaybackQuality().totalVideoFrames,
       error: video.error?.message ?? '',
       state: player?.state ?? '',
+      way: player?.way ?? '',
       message: player?.message ?? '',
       delay: stats?.delay ?? null,
       reconnects: stats?.reconnects ?? 0,

@@ -92,19 +92,20 @@ class Stage {
     return this.#open(hub.url(scheme, `/#${path}`), { ...options, tokens });
   }
 
-  /** Opens a page of another origin; see `Site`. */
-  async openForeign(kind, hub, src, count) {
+  /** Opens a page of another origin; see `Site`. `before`: runs in it first of all. */
+  async openForeign(kind, hub, src, { count, ...options } = {}) {
     this.#site ??= await Site.start();
-    return this.#open(this.#site.page(kind, hub, src, count));
+    return this.#open(this.#site.page(kind, hub, src, count), options);
   }
 
-  async #open(url, { width = 1440, height = 900, tokens = null } = {}) {
+  async #open(url, { width = 1440, height = 900, tokens = null, before = null } = {}) {
     // Under TLS the hub's certificate is its own.
     const context = await browser.newContext({ viewport: { width, height }, ignoreHTTPSErrors: true });
     const page = new Watched(await context.newPage());
     this.#pages.push(page);
     await page.hearAnswers(await context.newCDPSession(page.page));
     await page.page.addInitScript(installProbe);
+    if (before) await page.page.addInitScript(before);
     if (tokens) {
       const text = JSON.stringify(tokens);
       await page.page.addInitScript((kept) => { sessionStorage['ipchub.tokens'] ??= kept; }, text);
@@ -140,7 +141,11 @@ class Watched {
 
   constructor(page) {
     this.page = page;
-    page.on('console', (message) => { if (message.type() === 'error') this.problems.push(`${message.text()} (${message.location().url})`); });
+    page.on('console', (message) => {
+      const { url } = message.location();
+      // The browser itself notes each picture of the list that is not there yet, or not any more.
+      if (message.type() === 'error' && !url.includes('.mp4?snapshot=1')) this.problems.push(`${message.text()} (${url})`);
+    });
     page.on('pageerror', (error) => this.problems.push(error.stack ?? String(error)));
   }
 

@@ -27,10 +27,13 @@ const GZIP_FROM: usize = 512;
 
 /// Who may keep an answer, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cache {
+pub(crate) enum Cache {
     Never,
     Revalidate,
+    /// Not for others.
     Seconds(u64),
+    /// For everybody.
+    SharedSeconds(u64),
     Forever,
     /// As `Forever`, but not for others: they need a right.
     Private,
@@ -41,8 +44,8 @@ impl Cache {
         let value = match self {
             Self::Never => "no-store".to_owned(),
             Self::Revalidate => "no-cache".to_owned(),
-            // Its address names a player.
             Self::Seconds(seconds) => format!("private, max-age={seconds}"),
+            Self::SharedSeconds(seconds) => format!("public, max-age={seconds}"),
             Self::Forever => format!("public, max-age={KEPT}, immutable"),
             Self::Private => format!("private, max-age={KEPT}, immutable"),
         };
@@ -52,11 +55,11 @@ impl Cache {
 
 /// What a media answer says of itself.
 #[derive(Debug)]
-pub(super) struct Meta {
-    pub(super) media_type: &'static str,
+pub(crate) struct Meta<'a> {
+    pub(crate) media_type: &'a str,
     /// With its quotes.
-    pub(super) tag: String,
-    pub(super) cache: Cache,
+    pub(crate) tag: String,
+    pub(crate) cache: Cache,
 }
 
 /// A playlist, compressed where that is wanted.
@@ -93,8 +96,16 @@ fn digest(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Media, or the part of it that is asked for.
-pub(super) fn media(request: &HttpRequest, session: SharedSession, body: Bytes, meta: Meta) -> HttpResponse {
+/// Media of a player, or the part of it that is asked for.
+pub(super) fn media(request: &HttpRequest, session: SharedSession, body: Bytes, meta: Meta<'_>) -> HttpResponse {
+    match ranged(request, body, &meta) {
+        (response, Some(body)) => send(request, response, session, body),
+        (mut response, None) => response.finish(),
+    }
+}
+
+/// Begins an answer with media or the part of it that is asked for; `None`: it has no body.
+pub(crate) fn ranged(request: &HttpRequest, body: Bytes, meta: &Meta<'_>) -> (HttpResponseBuilder, Option<Bytes>) {
     let headers = request.headers();
     let begin = |status| {
         let mut response = HttpResponse::build(status);
@@ -103,7 +114,7 @@ pub(super) fn media(request: &HttpRequest, session: SharedSession, body: Bytes, 
         response
     };
     if is_known(headers, &meta.tag) {
-        return begin(StatusCode::NOT_MODIFIED).finish();
+        return (begin(StatusCode::NOT_MODIFIED), None);
     }
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let same = text(IF_RANGE).is_none_or(|tag| tag.trim() == meta.tag);
@@ -119,11 +130,12 @@ pub(super) fn media(request: &HttpRequest, session: SharedSession, body: Bytes, 
         }
         Some(None) => {
             let mut response = begin(StatusCode::RANGE_NOT_SATISFIABLE);
-            return response.insert_header((CONTENT_RANGE, format!("bytes */{whole}"))).finish();
+            response.insert_header((CONTENT_RANGE, format!("bytes */{whole}")));
+            return (response, None);
         }
     };
     response.content_type(meta.media_type);
-    send(request, response, session, body)
+    (response, Some(body))
 }
 
 fn send(request: &HttpRequest, mut response: HttpResponseBuilder, session: SharedSession, body: Bytes) -> HttpResponse {

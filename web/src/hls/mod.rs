@@ -1,7 +1,7 @@
 //! HLS over HTTP: playlists and what they list. Each player is a session, whose id and token stand in the addresses that its
 //! playlists give it: players keep no cookies and send no headers of their own.
 
-mod answer;
+pub(crate) mod answer;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipchub_actors::Hub;

@@ -2,6 +2,7 @@
 
 mod http;
 mod rtsp;
+mod snapshot;
 mod websocket;
 
 use std::rc::Rc;
@@ -33,6 +34,7 @@ use websocket::Websocket;
 pub struct LiveQuery {
     hevc: Option<String>,
     audio: Option<String>,
+    snapshot: Option<String>,
 }
 
 impl LiveQuery {
@@ -43,6 +45,16 @@ impl LiveQuery {
             Format::Ts => Output::Ts,
             Format::Fmp4 => Output::Fmp4,
         })
+    }
+
+    /// Whether the last key frame is wanted, and not the stream.
+    fn snapshot(&self, format: Format) -> Result<bool, ApiError> {
+        match (self.snapshot.as_deref(), format) {
+            (None | Some("0"), _) => Ok(false),
+            (Some("" | "1"), Format::Fmp4) => Ok(true),
+            (Some("" | "1"), _) => Err(ApiError::Parameter("snapshot", "there is one of <path>.mp4 only".into())),
+            (Some(other), _) => Err(ApiError::Parameter("snapshot", format!("{other:?} is not 1 or 0"))),
+        }
     }
 
     fn options(&self) -> Result<Options, ApiError> {
@@ -83,9 +95,14 @@ pub async fn live(
     };
     // Before anything is pulled.
     access::may_watch(&request, &hub, &path)?;
-    let output = query.map(|query| query.into_inner()).unwrap_or_default().output(format)?;
+    let query = query.map(|query| query.into_inner()).unwrap_or_default();
+    let output = query.output(format)?;
+    if query.snapshot(format)? {
+        return snapshot::answer(&request, &hub, &path).await;
+    }
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
-    if let Some(reason) = output.plan(&found.info.description().tracks).refusal() {
+    let tracks = found.info.description().tracks;
+    if let Some(reason) = output.plan(&tracks).refusal() {
         let name = output.name().to_uppercase();
         return Err(ApiError::NotFound(format!("{path} cannot be sent as {name}: {reason}")));
     }
@@ -97,7 +114,7 @@ pub async fn live(
         return watch(&request, response.take(), hub, found, output, Websocket::default());
     }
     let mut response = HttpResponse::Ok();
-    response.content_type(format.content_type()).insert_header((CACHE_CONTROL, "no-store")).force_close();
+    response.content_type(output.media_type(&tracks)).insert_header((CACHE_CONTROL, "no-store")).force_close();
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }

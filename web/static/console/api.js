@@ -17,12 +17,17 @@ export class ApiError extends Error {
 let refreshing = null;
 
 /** GET; throws ApiError with the status, or TypeError/DOMException when the hub does not answer. */
-export async function get(path) {
+export function get(path) { return call('GET', path); }
+
+/** As `get`, with any method and a body for JSON. `null` where the hub says no more than that it is done. */
+export async function call(method, path, body) {
+  const json = body && { 'Content-Type': 'application/json' };
+  const once = () => request(new URL(path, BASE), { method, headers: { ...authorization(), ...json }, body: body && JSON.stringify(body) });
   try {
-    return await request(withToken(new URL(path, BASE)));
+    return await once();
   } catch (error) {
     if (error.status !== 401 || !(await refresh())) throw error;
-    return request(withToken(new URL(path, BASE)));
+    return once();
   }
 }
 
@@ -41,11 +46,17 @@ export function logout() { sessionStorage.removeItem(STORE); }
 
 export function loggedIn() { return Boolean(tokens().access_token); }
 
-/** The same URL with `?token=`, if there is one. @param {URL} url */
+/** For media, which takes no headers: the same URL with `?token=`, if there is one. @param {URL} url */
 export function withToken(url) {
   const { access_token: token } = tokens();
   if (token) url.searchParams.set('token', token);
   return url;
+}
+
+/** The token as a header, which no log and no address line shows. */
+export function authorization() {
+  const { access_token: token } = tokens();
+  return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
 async function renew() {
@@ -66,7 +77,7 @@ async function renew() {
 async function request(url, options = {}) {
   const response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(DEADLINE_MS), ...options });
   const body = await response.json().catch(() => null);
-  if (response.ok && body) return body;
+  if (response.ok) return body;
   throw new ApiError(response.status, body?.error ?? `The hub answered with status ${response.status}.`);
 }
 

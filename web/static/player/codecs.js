@@ -13,7 +13,7 @@
  * @property {Uint8Array} record avcC or hvcC
  */
 
-/** @returns {VideoConfig} */
+/** @param {'avc'|'hevc'} kind @returns {VideoConfig} */
 export function videoConfig(kind, record) {
   return kind === 'avc' ? avcConfig(record) : hevcConfig(record);
 }
@@ -120,15 +120,35 @@ const AAC_RATES = [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000
 
 /**
  * @typedef {object} AudioConfig
+ * @property {'aac'|'opus'} kind
  * @property {string} name "AAC"
- * @property {string} codec "mp4a.40.2"
+ * @property {string} codec for MSE, "mp4a.40.2"
  * @property {number} rate samples per second of the core coder: the track's timescale
  * @property {number} channels
  * @property {number} frameSamples samples per frame at `rate`
- * @property {Uint8Array} record AudioSpecificConfig
- * @returns {AudioConfig}
+ * @property {Uint8Array} record AudioSpecificConfig or the body of dOps
  */
-export function audioConfig(record) {
+
+/** @param {'aac'|'opus'} kind @returns {AudioConfig} */
+export function audioConfig(kind, record) {
+  return kind === 'opus' ? opusConfig(record) : aacConfig(record);
+}
+
+/** "Opus in ISO-BMFF", section 4.3.2. */
+function opusConfig(record) {
+  if (record.length < 11) throw new Error('an Opus track without a whole dOps');
+  return { kind: 'opus', name: 'Opus', codec: 'opus', rate: 48000, channels: record[1], frameSamples: 960, record: record.slice() };
+}
+
+/** Samples at 48 kHz in an Opus packet (RFC 6716, section 3.1). */
+export function opusSamples(packet) {
+  const config = packet[0] >> 3;
+  const frame = config < 12 ? [480, 960, 1920, 2880][config & 3] : config < 16 ? [480, 960][config & 1] : [120, 240, 480, 960][config & 3];
+  const count = [1, 2, 2, packet[1] & 63][packet[0] & 3];
+  return frame * Math.max(1, count || 1);
+}
+
+function aacConfig(record) {
   const bits = new Bits(record);
   const objectType = () => { const t = bits.u(5); return t === 31 ? 32 + bits.u(6) : t; };
   const sampleRate = () => { const i = bits.u(4); return i === 15 ? bits.u(24) : AAC_RATES[i]; };
@@ -138,7 +158,7 @@ export function audioConfig(record) {
   if (!rate) throw new Error('AAC sequence header without a sample rate');
   if (type === 5 || type === 29) { sampleRate(); objectType(); }
   const frameSamples = bits.left > 0 && bits.u(1) ? 960 : 1024;
-  return { name: type === 5 || type === 29 ? 'HE-AAC' : 'AAC', codec: `mp4a.40.${type}`, rate, channels, frameSamples, record: record.slice() };
+  return { kind: 'aac', name: type === 5 || type === 29 ? 'HE-AAC' : 'AAC', codec: `mp4a.40.${type}`, rate, channels, frameSamples, record: record.slice() };
 }
 
 /** True when both configurations give the same init segment. */

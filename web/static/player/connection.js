@@ -2,9 +2,10 @@
 //
 //   connecting -> up -> open -> (closed) -> probing? -> waiting -> connecting -> ...
 //
-// A browser does not tell why a websocket did not open, so the http-flv address of the same stream is asked for its status.
+// A browser does not tell why a websocket did not open, so the http address of the same output is asked for its status.
 // Times are milliseconds.
 
+import { httpUrl, outputUrl } from './address.js';
 import { LINKS } from './link.js';
 
 const FIRST_PAUSE = 1000;
@@ -13,9 +14,13 @@ const JITTER = 0.2; // share of the pause, so that a hundred viewers do not come
 const OPEN_TIMEOUT = 15000; // the hub itself waits up to 10 s for a camera that it pulls
 const SILENCE_TIMEOUT = 12000; // longer than the frame interval of any camera of use
 
+/** The output whose address tells why a link does not open. */
+const ASKED = { flv: 'flv', mp4: 'mp4', rtsp: 'flv', wsp: 'flv', hls: 'm3u8' };
+
 export class Connection {
   #url;
   #transport;
+  #video;
   #link = null;
   #attempt = 0; // since it last played
   #generation = 0; // tells late answers of an earlier try
@@ -32,15 +37,17 @@ export class Connection {
   /**
    * @param {string} url ws: or wss:
    * @param {keyof LINKS} transport
+   * @param {HTMLVideoElement} video what the browser plays by itself is played there
    * @param {object} hooks
    * @param {() => void} hooks.onConnecting
-   * @param {(reader: (hooks: object) => object) => void} hooks.onOpen gets what makes a reader of the bytes
+   * @param {(reader: ((hooks: object) => object) | null) => void} hooks.onOpen gets what makes a reader of the bytes
    * @param {(bytes: Uint8Array) => void} hooks.onData
    * @param {(trouble: {kind: string}) => void} hooks.onDown `retryAt` tells when it tries again
    */
-  constructor(url, transport, hooks) {
+  constructor(url, transport, video, hooks) {
     this.#url = url;
     this.#transport = transport;
+    this.#video = video;
     this.hooks = hooks;
   }
 
@@ -69,12 +76,12 @@ export class Connection {
       onTrouble: current((trouble) => this.fail(trouble)),
       onClose: current(({ code, reason }) => {
         this.#drop();
-        if (!up) this.#unopened(this.#generation);
+        if (!up) this.#unopened(this.#generation, reason);
         else if (code === 1000 || code === 1001) this.#down({ kind: 'ended', reason });
         else if (code === 1005 || code === 1006) this.#down({ kind: 'lost' });
         else this.#down({ kind: 'closed', code, reason });
       }),
-    });
+    }, this.#video);
   }
 
   stop() {
@@ -109,23 +116,26 @@ export class Connection {
     this.start();
   }
 
-  async #unopened(generation) {
-    const trouble = await this.#ask();
+  async #unopened(generation, reason) {
+    const trouble = await this.#ask(reason);
     if (generation === this.#generation) this.#down(trouble);
   }
 
-  /** Asks the http-flv address for its status, and reads nothing of it. */
-  async #ask() {
+  /** Asks the output's address for its status; of media nothing is read. */
+  async #ask(said) {
     const probe = new AbortController();
     this.#probe = probe;
     const timeout = setTimeout(() => probe.abort(), OPEN_TIMEOUT);
     try {
-      const { status } = await fetch(flvUrl(this.#url), { signal: probe.signal, cache: 'no-store', credentials: 'omit' });
-      if (status === 404 || status === 410) return { kind: 'not-live' };
+      const url = httpUrl(outputUrl(this.#url, ASKED[this.#transport]));
+      const answer = await fetch(url, { signal: probe.signal, cache: 'no-store', credentials: 'omit' });
+      const { status } = answer;
+      if (status === 404 || status === 410) return notThere(await answer.json().catch(() => null));
       if (status === 401) return { kind: 'login' };
       if (status === 403) return { kind: 'denied' };
       if (status === 429 || status === 503) return { kind: 'busy', status };
-      return status < 400 ? { kind: 'no-websocket' } : { kind: 'hub-error', status };
+      if (status >= 400) return { kind: 'hub-error', status };
+      return this.#transport === 'hls' ? { kind: 'hls', reason: said } : { kind: 'no-websocket' };
     } catch {
       return { kind: 'hub-gone' };
     } finally {
@@ -156,23 +166,8 @@ export class Connection {
   }
 }
 
-/** The http-flv address of a stream. */
-function flvUrl(websocket) {
-  const url = new URL(websocket.replace(/^ws/, 'http'));
-  if (!/\.flv$/i.test(url.pathname)) url.pathname += '.flv';
-  return url.href;
-}
-
-/** The websocket address of a stream; '' if `src` is none. `rtsp://hub/room/door` is that of `ws://hub/streams/room/door`. */
-export function websocketUrl(src) {
-  try {
-    const url = new URL(src.replace(/^rtsp(s?):\/\/([^/]*)\//i, 'ws$1://$2/streams/'), document.baseURI);
-    const scheme = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' }[url.protocol];
-    if (!scheme) return '';
-    url.protocol = scheme;
-    url.hash = '';
-    return url.href;
-  } catch {
-    return '';
-  }
+/** A stream that is live and has no such output is told apart from one that is not live by the hub's words. */
+function notThere(body) {
+  const reason = String(body?.error ?? '');
+  return reason.includes('cannot be sent') ? { kind: 'no-output', reason } : { kind: 'not-live' };
 }

@@ -1,6 +1,7 @@
 // Fragmented MP4 boxes: one init segment a track, one moof+mdat a batch of frames.
 //
-// Source: ISO/IEC 14496-12 (boxes), 14496-14 (esds), 14496-15 (avc1, hvc1), the W3C "ISO BMFF Byte Stream Format".
+// Source: ISO/IEC 14496-12 (boxes), 14496-14 (esds), 14496-15 (avc1, hvc1), "Opus in ISO-BMFF", the W3C "ISO BMFF Byte Stream
+// Format".
 
 /** @typedef {{dts: number, duration: number, cts: number, key: boolean, data: Uint8Array}} Sample times in ticks of the track */
 
@@ -27,11 +28,9 @@ export function videoInit(config) {
 
 /** @param {import('./codecs.js').AudioConfig} config */
 export function audioInit(config) {
-  const asc = config.record;
-  const decoder = descriptor(4, [0x40, 0x15, 0, 0, 0, ...u32(0), ...u32(0), ...descriptor(5, [...asc])]);
-  const esds = full('esds', 0, 0, descriptor(3, [0, TRACK_ID, 0, ...decoder, ...descriptor(6, [2])]));
-  const entry = box('mp4a', zeros(6), u16(1), zeros(8), u16(config.channels), u16(16), u32(0),
-    u16(Math.min(config.rate, 65535)), u16(0), esds);
+  const [type, decoder] = config.kind === 'opus' ? ['Opus', box('dOps', config.record)] : ['mp4a', esds(config.record)];
+  const entry = box(type, zeros(6), u16(1), zeros(8), u16(config.channels), u16(16), u32(0),
+    u16(Math.min(config.rate, 65535)), u16(0), decoder);
   return init({
     timescale: config.rate,
     handler: 'soun',
@@ -39,6 +38,11 @@ export function audioInit(config) {
     entry,
     tkhd: [u16(0x0100), u16(0), matrix(), u32(0), u32(0)],
   });
+}
+
+function esds(audioSpecificConfig) {
+  const decoder = descriptor(4, [0x40, 0x15, 0, 0, 0, ...u32(0), ...u32(0), ...descriptor(5, [...audioSpecificConfig])]);
+  return full('esds', 0, 0, descriptor(3, [0, TRACK_ID, 0, ...decoder, ...descriptor(6, [2])]));
 }
 
 function init({ timescale, handler, mediaHeader, entry, tkhd }) {

@@ -1,31 +1,36 @@
-// The ways to a stream, all with one face: `new Link(url, hooks)`, `isOpen`, `close()`.
+// The ways to a stream, all with one face: `new Link(url, hooks, video)`, `isOpen`, `close()`.
 //
 //   flv    one websocket, FLV in binary messages
+//   mp4    one websocket, fragmented MP4 in binary messages
 //   rtsp   one websocket of subprotocol `rtsp`: RTSP and its interleaved packets
 //   wsp    two websockets: RTSP in WSP messages on `control`, the packets on `data`
+//   hls    none: the browser plays the HLS by itself
 
+import { httpUrl, outputUrl } from './address.js';
 import { FlvReader } from './flv.js';
+import { Mp4Reader } from './mp4.js';
 import { RtspClient } from './rtsp/client.js';
 import { RtpReader } from './rtsp/rtp.js';
 
 /**
  * @typedef {object} LinkHooks
  * @property {() => void} onUp a websocket opened: the hub is there
- * @property {(reader: (hooks: object) => {push: (bytes: Uint8Array) => void}) => void} onOpen media comes; makes what reads it
+ * @property {(reader: ((hooks: object) => {push: (bytes: Uint8Array) => void}) | null) => void} onOpen media comes; makes what reads it,
+ *   `null` if the browser does
  * @property {(bytes: Uint8Array) => void} onData
  * @property {(how: {code: number, reason: string}) => void} onClose
  * @property {(trouble: {kind: string}) => void} onTrouble the hub refuses; no `onClose` follows
  */
 
-class FlvLink {
+class MuxedLink {
   #socket;
 
   /** @param {string} url @param {LinkHooks} hooks */
-  constructor(url, hooks) {
+  constructor(url, hooks, Reader) {
     this.#socket = socket(url, [], hooks.onClose);
     this.#socket.onopen = () => {
       hooks.onUp();
-      hooks.onOpen((readerHooks) => new FlvReader(readerHooks));
+      hooks.onOpen((readerHooks) => new Reader(readerHooks));
     };
     this.#socket.onmessage = ({ data }) => { if (data instanceof ArrayBuffer) hooks.onData(new Uint8Array(data)); };
   }
@@ -33,6 +38,57 @@ class FlvLink {
   get isOpen() { return this.#socket.readyState === WebSocket.OPEN; }
 
   close() { shut(this.#socket); }
+}
+
+class FlvLink extends MuxedLink {
+  constructor(url, hooks) { super(outputUrl(url, 'flv'), hooks, FlvReader); }
+}
+
+class Mp4Link extends MuxedLink {
+  constructor(url, hooks) { super(outputUrl(url, 'mp4'), hooks, Mp4Reader); }
+}
+
+const NOTHING = new Uint8Array(0);
+const REST_MS = 1000;
+
+/** The browser fetches and plays; what it says of that is all that is known. */
+class HlsLink {
+  #video;
+  #listeners = new AbortController();
+  #timer;
+  #up = false;
+
+  /** @param {string} url @param {LinkHooks} hooks @param {HTMLVideoElement} video */
+  constructor(url, hooks, video) {
+    this.#video = video;
+    const on = (event, act) => video.addEventListener(event, act, { signal: this.#listeners.signal });
+    const alive = () => hooks.onData(NOTHING);
+    const up = () => {
+      if (this.#up) return;
+      this.#up = true;
+      hooks.onUp();
+      hooks.onOpen(null);
+    };
+    on('loadedmetadata', up);
+    on('timeupdate', alive);
+    on('ended', () => hooks.onClose({ code: 1000, reason: '' }));
+    on('error', () => hooks.onClose({ code: 1006, reason: video.error?.message ?? '' }));
+    // A video that rests, as browsers let those of hidden pages, is not silent.
+    this.#timer = setInterval(() => { if (this.#up && (video.paused || document.hidden)) alive(); }, REST_MS);
+    video.src = httpUrl(outputUrl(url, 'm3u8'));
+    video.load();
+    // iPhones fetch nothing before they are to play; where they may not, the viewer is asked to begin.
+    video.play().catch((error) => { if (error.name === 'NotAllowedError') up(); });
+  }
+
+  get isOpen() { return this.#up; }
+
+  close() {
+    this.#listeners.abort();
+    clearInterval(this.#timer);
+    this.#video.removeAttribute('src');
+    this.#video.load();
+  }
 }
 
 /** What RTSP and WSP have in common: packets that come before the tracks are known wait. */
@@ -184,4 +240,4 @@ function shut(one) {
 }
 
 /** By the name that the element's `transport` attribute has. */
-export const LINKS = { flv: FlvLink, rtsp: WebsocketRtspLink, wsp: WspLink };
+export const LINKS = { flv: FlvLink, mp4: Mp4Link, rtsp: WebsocketRtspLink, wsp: WspLink, hls: HlsLink };

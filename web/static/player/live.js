@@ -14,6 +14,15 @@ const TARGET_MAX = 2;
 const REBUFFER_WINDOW_MS = 20000;
 const CALM_MS = 60000; // without a rebuffer for so long, the target comes down again
 
+const FAR_BEHIND_S = 8; // behind the edge of the browser's own HLS, which it keeps near to but not while the page is hidden
+
+/** For a video that the browser fetches by itself. @param {HTMLVideoElement} video */
+export function toLiveEdge(video) {
+  const { seekable, currentTime } = video;
+  const edge = seekable.length ? seekable.end(seekable.length - 1) : 0;
+  if (edge - currentTime > FAR_BEHIND_S) video.currentTime = edge;
+}
+
 export class LiveControl {
   #snap = true;
   #settleUntil = 0;

@@ -3,6 +3,7 @@
 // Source: W3C Media Source Extensions, "Coded Frame Processing": a decode time more than twice the last duration ahead
 // of the last one makes MSE drop everything up to the next key frame, so gaps are spread or filled here.
 
+import { opusSamples } from './codecs.js';
 import { audioInit, fragment, videoInit, VIDEO_TIMESCALE } from './fmp4.js';
 
 /** @typedef {{dts: number, cts: number, key: boolean, data: Uint8Array}} Frame times in ms on the player's timeline */
@@ -73,7 +74,7 @@ export class AudioMux {
   /** The frame, with silence before it where sound is missing; nothing where it comes twice. */
   samples(frame) {
     const time = Math.round(frame.dts * this.config.rate / 1000);
-    const duration = this.config.frameSamples;
+    const duration = this.#duration(frame.data);
     this.#next ??= time;
     const off = time - this.#next;
     if (off < -AUDIO_SLACK * duration) return [];
@@ -100,15 +101,20 @@ export class AudioMux {
 
   #sample(data) {
     const dts = this.#next;
-    this.#next += this.config.frameSamples;
-    return { dts, duration: this.config.frameSamples, cts: 0, key: true, data };
+    const duration = this.#duration(data);
+    this.#next += duration;
+    return { dts, duration, cts: 0, key: true, data };
   }
+
+  #duration(data) { return this.config.kind === 'opus' ? opusSamples(data) : this.config.frameSamples; }
 }
 
 /**
- * A silent AAC-LC frame (ISO/IEC 14496-3 4.4.2: one element with max_sfb 0, then ID_END), null for more channels than two.
+ * A silent frame of `frameSamples`, null for more channels than two. AAC-LC: one element with max_sfb 0, then ID_END (ISO/IEC
+ * 14496-3 4.4.2). Opus: 20 ms of CELT that say nothing (RFC 6716, section 4.3).
  */
-function silentFrame({ channels }) {
+function silentFrame({ kind, channels }) {
+  if (kind === 'opus') return channels > 2 ? null : Uint8Array.of(channels === 2 ? 0xfc : 0xf8, 0xff, 0xfe);
   if (channels === 1) return Uint8Array.of(0, 0, 0, 7);
   if (channels === 2) return Uint8Array.of(0x20, 0, 0, 0, 0, 0, 0x0e);
   return null;

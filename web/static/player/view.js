@@ -79,11 +79,13 @@ let sheet;
 /** Builds the shadow DOM of a player. @param {HTMLElement} host */
 export function buildView(host) {
   const root = host.attachShadow({ mode: 'open' });
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
-  }
-  root.adoptedStyleSheets = [sheet];
+  if ('adoptedStyleSheets' in root) {
+    if (!sheet) {
+      sheet = new CSSStyleSheet();
+      sheet.replaceSync(css);
+    }
+    root.adoptedStyleSheets = [sheet];
+  } else root.append(make('style', { textContent: css })); // iPhones before iOS 16.4
 
   const video = make('video', { part: 'video', playsInline: true, muted: true, preload: 'auto', tabIndex: -1 });
   video.setAttribute('playsinline', '');
@@ -122,6 +124,39 @@ export function buildView(host) {
 
   root.append(video, face, veil, panel, bar, said);
   return { root, video, face, veil, spinner, sign, text, again, retry, start, toggle, listen, live, delay, sound, stats, pip, full, bar, panel, figures, said };
+}
+
+/** What is said of a state, and what can be done in it. */
+export function showState({ veil, text, said, spinner, sign, retry, start, toggle }, state, message) {
+  const busy = state === 'connecting' || state === 'buffering';
+  veil.hidden = state === 'playing' || state === 'idle';
+  veil.classList.toggle('light', busy || state === 'paused');
+  spinner.hidden = !busy;
+  sign.hidden = state !== 'error' && state !== 'retrying';
+  start.hidden = state !== 'paused' && state !== 'blocked';
+  retry.hidden = state !== 'error' && state !== 'retrying';
+  text.textContent = message;
+  text.hidden = !message;
+  said.textContent = message || { connecting: 'Connecting', playing: 'Playing', paused: 'Paused', blocked: 'Press play to start' }[state] || '';
+  setButton(toggle, state === 'paused' ? 'play' : 'pause', state === 'paused' ? 'Play' : 'Pause');
+  toggle.disabled = state === 'idle';
+}
+
+export function showTracks({ face, sound, pip }, hasVideo, hasAudio) {
+  face.hidden = hasVideo || !hasAudio;
+  sound.hidden = !hasAudio;
+  pip.hidden = !hasVideo || !document.pictureInPictureEnabled;
+}
+
+export function showSound({ listen, sound }, muted) {
+  listen.hidden = !muted;
+  setButton(sound, muted ? 'muted' : 'sound', muted ? 'Turn the sound on' : 'Turn the sound off');
+}
+
+export function fullScreen(host, video) {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if (host.requestFullscreen) host.requestFullscreen().catch(() => {});
+  else video.webkitEnterFullscreen?.(); // iPhones know full screen for videos only
 }
 
 /** Gives a button another icon and name, if they differ. */

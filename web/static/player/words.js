@@ -1,13 +1,6 @@
 // What the player says: every trouble in words, with what to do about it. One place, so that it can be translated.
 
-/** The path of a stream URL as people know it: "/room/door". */
-export function pathOf(url) {
-  try {
-    return decodeURIComponent(new URL(url).pathname).replace(/^.*\/streams(?=\/)/, '').replace(/\.flv$/i, '');
-  } catch {
-    return url;
-  }
-}
+import { pathOf } from './address.js';
 
 /**
  * @param {{kind: string, [key: string]: any}} trouble
@@ -17,6 +10,7 @@ export function words(trouble, url) {
   const path = pathOf(url);
   switch (trouble.kind) {
     case 'not-live': return `The stream ${path} is not live (404).`;
+    case 'no-output': return sentence(trouble.reason);
     case 'hub-gone': return `The hub ${hostOf(url)} does not answer.`;
     case 'lost': return 'The connection to the hub was lost.';
     case 'silent': return `The hub has sent nothing for ${trouble.seconds} seconds.`;
@@ -32,6 +26,8 @@ export function words(trouble, url) {
     case 'decoder': return sentence(`The browser stopped decoding${trouble.codec ? ` ${trouble.codec}` : ''}: ${trouble.reason}`);
     case 'unsupported': return unsupported(trouble);
     case 'no-key': return 'Connected. Waiting for the next key frame of the camera.';
+    case 'hls': return sentence(`The browser cannot play the HLS of ${path}${trouble.reason ? `: ${trouble.reason}` : ''}`);
+    case 'no-hls': return 'This browser plays no HLS by itself. Without transport="hls" the player takes another way.';
     case 'no-mse': return 'This browser cannot play live streams (it has no Media Source Extensions). Try a current Chrome, Edge, Firefox or Safari.';
     case 'bad-src': return `The address "${trouble.src}" is no stream address. It should look like ws://hub:1554/streams/room/door.flv`;
     default: return 'Something went wrong.';

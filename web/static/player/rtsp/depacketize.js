@@ -164,7 +164,7 @@ class AacDepacketizer {
     this.#out = out;
     this.#sizeBits = Number(parameters.sizelength ?? 13);
     this.#indexBits = Number(parameters.indexlength ?? 3);
-    const { rate, frameSamples } = audioConfig(config);
+    const { rate, frameSamples } = audioConfig('aac', config);
     this.#ticks = frameSamples * track.rate / rate;
     out.config(config);
   }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use publisher::{Fault, Publisher, Script};
 use support::flv::{self, Tag};
 use support::hub::Hub;
+use support::json::Json;
 use support::rtsp::Rtsp;
 use support::viewer::{Recording, Viewer, Way};
 use support::{SOON, ffmpeg, http, temporary, wait_until};
@@ -331,6 +332,35 @@ fn check_late(seen: &Recording) {
     let heard: Vec<_> = seen.tags.iter().filter(|tag| tag.is_sound()).map(|tag| tag.time).collect();
     assert!(heard.windows(2).all(|pair| pair[1] - pair[0] <= 44), "sound goes on: {heard:?}");
     assert!(seen.tags[key].time.abs_diff(*heard.first().expect("there is sound")) < 10_000);
+}
+
+/// Pictures without a key frame are none: sound goes alone, and who asks is told why.
+#[test]
+fn sound_goes_alone_until_a_key_frame_comes() {
+    let hub = Hub::start(&[], &[]);
+    let paths = ["/odd/keyless", "/odd/mute"];
+    let _publishers = [("", paths[0]), ("hikvision", paths[1])]
+        .map(|(maker, path)| Publisher::start(&hub, path, Script { maker, faults: &[Fault::LateKeys] }));
+    let viewers = paths.map(|path| Viewer::record(&hub, Way::Http, &format!("{path}.flv")));
+    viewers[0].wait(LATER, "sound", |seen| seen.tags.iter().any(Tag::is_sound));
+    assert_eq!(viewers[0].with(|seen| seen.flags), 4, "only sound is announced");
+    for (path, others) in paths.into_iter().zip([vec![Json::Text("AAC".into())], vec![]]) {
+        hub.wait_log(&[path, "no key frame"]);
+        let stream = hub.stream(path).expect("it is live");
+        for output in ["flv", "ts", "fmp4", "hls"] {
+            let carried = stream.list(&format!("outputs/{output}/carries"));
+            assert_eq!(format!("{carried:?}"), format!("{others:?}"), "{path} {output}");
+            let reason = stream.text(&format!("outputs/{output}/leaves_out/0/reason"));
+            assert!(reason.contains("I-frame interval"), "{reason}");
+        }
+    }
+    for (viewer, path) in viewers.into_iter().zip(paths) {
+        viewer.wait_pictures(LATER, PICTURES);
+        let seen = viewer.finish();
+        decode("keyless", &seen, path == paths[1]);
+        let stream = hub.stream(path).expect("it is live");
+        assert_eq!(stream.text("outputs/flv/carries/0"), "H264", "{path}");
+    }
 }
 
 fn played(hub: &Hub, path: &str) -> (Rtsp, usize) {

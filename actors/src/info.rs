@@ -201,6 +201,21 @@ pub struct Description {
     pub audio: Option<AudioInfo>,
     /// All tracks, with parameter sets as far as they are known.
     pub tracks: Vec<Track>,
+    /// What viewers wait for in vain now.
+    pub lack: Option<Lack>,
+}
+
+/// Why no viewer gets the video that was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// No picture comes.
+    #[error("it is announced, and no picture of it comes")]
+    Video,
+    /// Pictures come, and no key frame whose parameter sets are known.
+    #[error(
+        "none of its pictures is a key frame with known parameter sets, so nobody can begin: see the camera's I-frame interval"
+    )]
+    KeyFrame,
 }
 
 /// One source.

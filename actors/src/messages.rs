@@ -407,8 +407,10 @@ impl Message for SubscribeFrames {
 pub struct FramesOpening {
     /// The source's tracks.
     pub tracks: Vec<Track>,
-    /// Since the last key frame; none if none is cached.
+    /// Since the last key frame; none if none is cached, or the video does not come.
     pub frames: Vec<Frame>,
+    /// As [`FrameItem::LeaveOutVideo`].
+    pub without_video: bool,
 }
 
 /// To a consumer of frames.
@@ -417,6 +419,8 @@ pub struct FramesOpening {
 pub enum FrameItem {
     /// What comes does not follow what was: another publisher's, or after a gap.
     Retune(Vec<Track>),
+    /// The video that was announced does not come: sound goes alone until the video's next key frame.
+    LeaveOutVideo,
     /// Parameter sets changed, for what comes next.
     Parameters(Vec<Track>),
     /// The next frame.

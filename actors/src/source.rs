@@ -17,11 +17,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use ipchub_media::rtp::depacketize::AccessUnit;
 use ipchub_media::timeline::Timeline;
-use ipchub_media::{Frame, Kind, Output, Track};
+use ipchub_media::{Codec, Frame, Kind, Output, Track};
 use tokio::sync::oneshot;
 
 use crate::hub::Hub;
-use crate::info::SourceInfo;
+use crate::info::{Lack, SourceInfo};
 use crate::lane::Lane;
 use crate::messages::{
     Described, EndPublishing, Gone, Media, MediaItem, Opening, Publish, Subscribe, SubscribeError, Unpublish,
@@ -203,9 +203,7 @@ impl Source {
         let pts = pts.max(dts);
         state.rate.add(unit.units.len());
         let frame = Frame { track, pts, dts, key: unit.key, units: unit.units };
-        if self.absence.begins_with(&frame, state.track.clock_rate) {
-            self.go_on_without_video();
-        }
+        self.watch_absence(&frame);
         for lane in self.lanes.values_mut() {
             lane.frame(&frame);
         }
@@ -213,11 +211,31 @@ impl Source {
         self.gop.push(frame);
     }
 
-    fn go_on_without_video(&mut self) {
-        log::warn!("{}: no video comes, viewers get the sound alone until it does", self.info.path);
+    fn watch_absence(&mut self, frame: &Frame) {
+        let Some(SourceTrack { track, .. }) = self.tracks.get(frame.track) else { return };
+        let told = track.parameters.is_some() || !matches!(track.codec, Codec::H264 | Codec::H265);
+        let before = self.absence.is_absent();
+        if let Some(lack) = self.absence.begins_with(frame, frame.key && told, track.clock_rate) {
+            self.go_on_without_video(lack);
+        } else if before && !self.absence.is_absent() {
+            log::info!("{}: the video has come", self.info.path);
+            self.info.describe(|description| description.lack = None);
+        }
+    }
+
+    fn go_on_without_video(&mut self, lack: Lack) {
+        let has_sound = self.tracks.iter().any(|track| track.track.kind == Kind::Audio);
+        let until = if has_sound { "viewers get the sound alone until it does" } else { "viewers wait until it does" };
+        let what = match lack {
+            Lack::Video => "no video comes",
+            Lack::KeyFrame => "the video has no key frame that comes with known parameter sets",
+        };
+        log::warn!("{}: {what}, {until}", self.info.path);
+        self.info.describe(|description| description.lack = Some(lack));
         for lane in self.lanes.values_mut() {
             lane.leave_out_video();
         }
+        self.frame_lane.leave_out_video();
         self.rtp_gop.set_leading(None);
     }
 
@@ -308,7 +326,10 @@ impl Handler<Publish> for Source {
         }
         self.frame_lane.retune(&plain, leads);
         track::describe(&self.info, &plain.iter().collect::<Vec<_>>());
-        self.info.describe(|description| description.addr.clone_from(&addr));
+        self.info.describe(|description| {
+            description.addr.clone_from(&addr);
+            description.lack = None;
+        });
         self.info.set_publisher(Some(id));
         self.publisher = Some(Publisher { id, addr, recipient: publisher });
     }

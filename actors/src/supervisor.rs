@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::ready;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System as Machine};
@@ -20,6 +21,9 @@ use crate::source::{End, Source};
 /// Times that a pull is asked for that ends just when it is asked.
 const OPENS: usize = 3;
 
+/// The process's figures are measured this often at most.
+const MEASURED: Duration = Duration::from_millis(250);
+
 /// One per process.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -28,6 +32,8 @@ pub struct Supervisor {
     closing: bool,
     /// `None` where the system shows no processes.
     machine: Option<Machine>,
+    /// What that showed, and when.
+    measured: Option<(Instant, Runtime)>,
 }
 
 /// To supervisor and route table, first of all: the hub that they are part of.
@@ -37,7 +43,7 @@ pub struct Join(pub Hub);
 
 impl Default for Supervisor {
     fn default() -> Self {
-        Self { hub: None, sources: BTreeMap::new(), closing: false, machine: Machine::new().ok() }
+        Self { hub: None, sources: BTreeMap::new(), closing: false, machine: Machine::new().ok(), measured: None }
     }
 }
 
@@ -153,24 +159,38 @@ impl Handler<GetRuntime> for Supervisor {
         let mut runtime = Runtime {
             sources: self.sources.len(),
             consumers: self.sources.values().map(|found| found.info.consumer_count()).sum(),
-            ..Runtime::default()
+            ..self.measure()
         };
-        let pid = Pid::from_u32(std::process::id());
-        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_tasks();
-        if let Some(machine) = &mut self.machine {
-            machine.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
-        }
-        if let Some(process) = self.machine.as_ref().and_then(|machine| machine.process(pid)) {
-            runtime.cpu = f64::from(process.cpu_usage());
-            runtime.resident = process.memory();
-            runtime.virt = process.virtual_memory();
-            runtime.threads = process.tasks().map_or(0, |tasks| tasks.len());
-            runtime.open_files = process.open_files().unwrap_or(0);
-        }
         if asked.with_memory {
             runtime.memory = memory(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
         }
         runtime
+    }
+}
+
+impl Supervisor {
+    /// The process's own figures, of now or a moment ago. The system tells them a file at a time, and with a thousand cameras
+    /// there are as many: who asks again and again must not keep everybody else waiting.
+    fn measure(&mut self) -> Runtime {
+        if let Some((at, figures)) = &self.measured
+            && at.elapsed() < MEASURED
+        {
+            return figures.clone();
+        }
+        let Some(machine) = &mut self.machine else { return Runtime::default() };
+        let pid = Pid::from_u32(std::process::id());
+        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_tasks();
+        machine.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
+        let figures = machine.process(pid).map_or_else(Runtime::default, |process| Runtime {
+            cpu: f64::from(process.cpu_usage()),
+            resident: process.memory(),
+            virt: process.virtual_memory(),
+            threads: process.tasks().map_or(0, |tasks| tasks.len()),
+            open_files: process.open_files().unwrap_or(0),
+            ..Runtime::default()
+        });
+        self.measured = Some((Instant::now(), figures.clone()));
+        figures
     }
 }
 

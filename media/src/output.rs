@@ -95,6 +95,15 @@ impl Plan {
         }
         plan
     }
+
+    /// Takes a codec out of what is carried, with the reason.
+    pub fn leave_out(&mut self, codec: &str, reason: &str) {
+        let before = self.carried.len();
+        self.carried.retain(|carried| carried != codec);
+        if self.carried.len() < before {
+            self.left_out.push(LeftOut { track: codec.to_owned(), reason: reason.to_owned() });
+        }
+    }
 }
 
 fn kind(kind: Kind) -> &'static str {

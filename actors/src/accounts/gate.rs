@@ -110,13 +110,29 @@ impl Gate {
     }
 
     pub(super) fn claims(&self, token: &str, kind: Kind) -> Result<(Arc<User>, Claims), Refusal> {
-        let (user, claims) = self.signed(token, kind)?;
+        let claims = self.tokens.read(token, kind).ok_or(Refusal::Token)?;
+        self.owner(claims)
+    }
+
+    /// Whose access token that is, or was until it expired: for who was let in by it before.
+    pub fn late_token(&self, token: &str) -> Result<Arc<User>, Refusal> {
+        let claims = self.tokens.read_late(token, Kind::Access).ok_or(Refusal::Token)?;
+        self.owner(claims).map(|(user, _)| user)
+    }
+
+    fn owner(&self, claims: Claims) -> Result<(Arc<User>, Claims), Refusal> {
+        let (user, claims) = self.of_password(claims)?;
         if self.ended.current().allows(&claims) { Ok((user, claims)) } else { Err(Refusal::Token) }
     }
 
     /// As [`Gate::claims`], for a token that may have been used before.
     pub(super) fn signed(&self, token: &str, kind: Kind) -> Result<(Arc<User>, Claims), Refusal> {
         let claims = self.tokens.read(token, kind).ok_or(Refusal::Token)?;
+        self.of_password(claims)
+    }
+
+    /// The user that a token names, if the password is still the one of its login.
+    fn of_password(&self, claims: Claims) -> Result<(Arc<User>, Claims), Refusal> {
         let user = self.users().user(&claims.sub).cloned().ok_or(Refusal::Token)?;
         if self.tokens.mark(&user.secret.mark(&user.name)) != claims.mark {
             return Err(Refusal::Token);

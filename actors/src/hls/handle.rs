@@ -117,6 +117,11 @@ impl Handle {
         self.sessions.session(id, &self.hub, &info, peer)
     }
 
+    /// The player of that id, if it plays.
+    pub fn live_session(&self, id: &str) -> Option<Arc<Session>> {
+        self.sessions.live(id)
+    }
+
     async fn until(
         &self,
         limit: Duration,

@@ -152,6 +152,9 @@ impl Actor for HlsMuxer {
         ctx.wait(self.found.source.send(subscribe).into_actor(self).map(|answer, muxer, ctx| match answer {
             Ok(opening) => {
                 let mut segmenter = Segmenter::new(muxer.config(), &opening.tracks);
+                if opening.without_video {
+                    segmenter.leave_out_video();
+                }
                 if let Err(error) = segmenter.open(opening.frames, now()) {
                     muxer.warn(&error);
                 }
@@ -190,6 +193,10 @@ impl Handler<FrameItem> for HlsMuxer {
         let news = match item {
             FrameItem::Retune(tracks) => {
                 segmenter.retune(&tracks);
+                Ok(true)
+            }
+            FrameItem::LeaveOutVideo => {
+                segmenter.leave_out_video();
                 Ok(true)
             }
             FrameItem::Parameters(tracks) => {

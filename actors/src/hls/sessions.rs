@@ -2,6 +2,7 @@
 //! request and ends when there is none for `hls.idle`, or when it is kicked.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,9 @@ pub struct Session {
     touched: AtomicU64,
     begin: Instant,
     waiting: AtomicUsize,
+    /// Of the token that let it in last, under a key of its own: enough to know it again. 0: none.
+    token: AtomicU64,
+    key: RandomState,
     /// Told when it is kicked.
     pub(super) gone: Notify,
 }
@@ -48,6 +52,20 @@ impl Session {
     /// Notes that it asks for something.
     fn touch(&self) {
         self.touched.store(self.begin.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    /// Notes the token that lets it in.
+    pub fn let_in_by(&self, token: &str) {
+        self.token.store(self.mark(token), Relaxed);
+    }
+
+    /// Whether that token let it in.
+    pub fn was_let_in_by(&self, token: &str) -> bool {
+        self.token.load(Relaxed) == self.mark(token)
+    }
+
+    fn mark(&self, token: &str) -> u64 {
+        self.key.hash_one(token).max(1)
     }
 
     /// Bytes that are offered to it.
@@ -127,12 +145,20 @@ impl Sessions {
             touched: AtomicU64::new(0),
             begin: Instant::now(),
             waiting: AtomicUsize::new(0),
+            token: AtomicU64::new(0),
+            key: RandomState::new(),
             gone: Notify::new(),
         });
         let entry =
             Entry { session: Arc::clone(&session), _registered: info.add_consumer(consumer), _counted: counted };
         table.live.insert(id.to_owned(), entry);
         Ok(session)
+    }
+
+    /// The session of that id, if it goes on.
+    pub(super) fn live(&self, id: &str) -> Option<Arc<Session>> {
+        let session = self.lock().live.get(id).map(|entry| Arc::clone(&entry.session));
+        session.filter(|session| session.consumer.link.killed().is_none())
     }
 
     /// Ends sessions that are kicked or idle.

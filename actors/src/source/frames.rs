@@ -23,12 +23,14 @@ pub(super) struct FrameLane {
     consumers: HashMap<u32, Consumer>,
     /// The video track; without one, every frame is where a consumer can begin.
     leading: Option<usize>,
+    /// That track does not come.
+    without_video: bool,
     stats: Arc<Stats>,
 }
 
 impl FrameLane {
     pub(super) fn new(stats: Arc<Stats>) -> Self {
-        Self { consumers: HashMap::new(), leading: None, stats }
+        Self { consumers: HashMap::new(), leading: None, without_video: false, stats }
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -37,9 +39,17 @@ impl FrameLane {
 
     /// A new publisher's tracks.
     pub(super) fn retune(&mut self, tracks: &[Track], leading: Option<usize>) {
-        self.leading = leading;
+        (self.leading, self.without_video) = (leading, false);
         for consumer in self.consumers.values_mut() {
             consumer.behind = consumer.items.try_send(FrameItem::Retune(tracks.to_vec())).is_err();
+        }
+    }
+
+    /// No video comes, see [`FrameItem::LeaveOutVideo`].
+    pub(super) fn leave_out_video(&mut self) {
+        self.without_video = true;
+        for consumer in self.consumers.values_mut().filter(|consumer| !consumer.behind) {
+            consumer.behind = consumer.items.try_send(FrameItem::LeaveOutVideo).is_err();
         }
     }
 
@@ -52,14 +62,17 @@ impl FrameLane {
     }
 
     pub(super) fn frame<'a>(&mut self, frame: &Frame, tracks: impl Iterator<Item = &'a Track> + Clone) {
-        let start = frame.key && self.leading.is_none_or(|leading| leading == frame.track);
+        let is_picture = self.leading == Some(frame.track);
+        self.without_video &= !(is_picture && frame.key);
+        let start = frame.key && (is_picture || self.leading.is_none() || self.without_video);
         for consumer in self.consumers.values_mut() {
             if consumer.behind {
                 if !start {
                     continue;
                 }
                 let tracks = tracks.clone().cloned().collect();
-                consumer.behind = consumer.items.try_send(FrameItem::Retune(tracks)).is_err();
+                consumer.behind = consumer.items.try_send(FrameItem::Retune(tracks)).is_err()
+                    || self.without_video && consumer.items.try_send(FrameItem::LeaveOutVideo).is_err();
             }
             if !consumer.behind && consumer.items.try_send(FrameItem::Frame(frame.clone())).is_err() {
                 consumer.behind = true;
@@ -87,6 +100,9 @@ impl Handler<SubscribeFrames> for Source {
         let SubscribeFrames { id, items, end } = subscribe;
         self.info.audience.set(true);
         self.frame_lane.consumers.insert(id, Consumer { items, end, behind: false });
-        FramesOpening { tracks: self.plain_tracks(), frames: self.gop.frames().cloned().collect() }
+        let without_video = self.absence.is_absent();
+        // The last GOP there was is old then.
+        let frames = self.gop.frames().filter(|_| !without_video).cloned().collect();
+        FramesOpening { tracks: self.plain_tracks(), frames, without_video }
     }
 }

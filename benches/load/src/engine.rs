@@ -202,9 +202,9 @@ impl Crowd {
             connection.set_nodelay(true)?;
             Ok(connection)
         });
-        match connected {
-            Ok(connection) => {
-                let mut player = Player::new(target, stream as u16);
+        let player = Player::new(target, stream as u16);
+        match connected.context("connect").and_then(|connection| Ok((connection, player?))) {
+            Ok((connection, mut player)) => {
                 player.watch.record = self.shared.is(Phase::Steady);
                 self.viewers[i] = Some(Viewer {
                     job,
@@ -219,7 +219,7 @@ impl Crowd {
             }
             Err(error) => {
                 self.shared.failed.fetch_add(1, Relaxed);
-                self.reports.push(Report { error: Some(format!("connect: {error}")), ..Report::default() });
+                self.reports.push(Report { error: Some(format!("{error:#}")), ..Report::default() });
             }
         }
     }
@@ -235,7 +235,7 @@ impl Crowd {
         self.shared.bytes[viewer.job.id].fetch_add(got, Relaxed);
         if !viewer.ready && viewer.player.watch.key_us.is_some() {
             viewer.ready = true;
-            viewer.counted = !viewer.job.sampled && !self.setup.leave;
+            viewer.counted = !viewer.job.sampled && !self.setup.leave && viewer.player.is_pushed();
             self.shared.ready.fetch_add(1, Relaxed);
         }
         if viewer.player.is_streaming() && !viewer.udp_registered {
@@ -257,9 +257,11 @@ impl Crowd {
             } else if !viewer.ready && age > self.setup.timeout {
                 let what = if viewer.player.is_streaming() { "key frame" } else { "answer" };
                 self.close(i, Some(format!("no {what} within {:?}", self.setup.timeout)));
-            } else if keep_alive {
-                viewer.player.keep_alive();
-                if let Err(error) = viewer.send() {
+            } else {
+                if keep_alive {
+                    viewer.player.keep_alive();
+                }
+                if let Err(error) = viewer.player.tick(now).and_then(|()| viewer.send()) {
                     self.close(i, Some(format!("{error:#}")));
                 }
             }

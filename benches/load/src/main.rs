@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod clip;
 mod engine;
+mod hls;
 mod hub;
 mod limit;
 mod measure;
@@ -133,7 +134,7 @@ impl Stream {
 
 #[derive(Debug, Args)]
 struct Play {
-    /// What to play, `{i}` is the stream's number: ws://HOST/a{i}.flv, http://HOST/a{i}.flv, rtsp://HOST/a{i}
+    /// What to play, `{i}` is the stream's number: ws://HOST/a{i}.flv, http://HOST/a{i}.flv, rtsp://HOST/a{i}, http://HOST/a{i}.m3u8
     #[arg(long)]
     url: String,
     /// RTP over UDP.
@@ -226,6 +227,10 @@ fn run(command: Command) -> Result<()> {
             output.tell(&outcome)
         }
         Command::Limit { transport, viewers, seconds, stream, output } => {
+            ensure!(
+                transport != Transport::Hls,
+                "a bare loop of HLS would be a server of files: there is no such limit"
+            );
             let limit = Limit::start(&stream)?;
             let plan = Plan { window: seconds_of(seconds)?, ..standard::limit_plan(&limit, transport, viewers) };
             output.tell(&measure::play(&plan)?)

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::hls::Hls;
 use crate::rtsp::{Play, UdpTrack};
 use crate::target::{Target, Transport};
 use crate::unframe::{Flv, Framing};
@@ -26,10 +27,11 @@ enum Wire {
     Head { websocket: bool, bytes: Vec<u8> },
     Flv { websocket: bool, framing: Framing, flv: Flv },
     Rtsp(Box<Play>),
+    Hls(Box<Hls>),
 }
 
 impl Player {
-    pub(crate) fn new(target: &Target, stream: u16) -> Self {
+    pub(crate) fn new(target: &Target, stream: u16) -> Result<Self> {
         let mut out = Vec::new();
         let websocket = target.transport == Transport::WsFlv;
         let wire = match target.transport {
@@ -38,14 +40,16 @@ impl Player {
                 out.extend(http_request(target, websocket).into_bytes());
                 Wire::Head { websocket, bytes: Vec::new() }
             }
+            Transport::Hls => Wire::Hls(Box::new(Hls::new(target, &mut out)?)),
         };
-        Self { wire, out, watch: Watch::new(stream) }
+        Ok(Self { wire, out, watch: Watch::new(stream) })
     }
 
     /// Bytes of the TCP connection, cut anywhere.
     pub(crate) fn received(&mut self, bytes: &[u8], now: u64) -> Result<()> {
         match &mut self.wire {
             Wire::Rtsp(play) => play.received(bytes, now, &mut self.watch, &mut self.out),
+            Wire::Hls(hls) => hls.received(bytes, now, &mut self.watch, &mut self.out),
             Wire::Flv { framing, flv, .. } => {
                 framing.push(bytes, &mut self.out, &mut flv.bytes)?;
                 flv.drain(|nal| self.watch.nal(nal, now))
@@ -77,6 +81,20 @@ impl Player {
             Wire::Head { .. } => false,
             Wire::Flv { .. } => true,
             Wire::Rtsp(play) => play.streaming,
+            Wire::Hls(hls) => hls.is_streaming(),
+        }
+    }
+
+    /// Media comes without being asked for, so that it may be counted unread.
+    pub(crate) fn is_pushed(&self) -> bool {
+        !matches!(self.wire, Wire::Hls(_))
+    }
+
+    /// Does what it is time for.
+    pub(crate) fn tick(&mut self, now: u64) -> Result<()> {
+        match &mut self.wire {
+            Wire::Hls(hls) => hls.tick(now, &mut self.out),
+            _ => Ok(()),
         }
     }
 

@@ -12,7 +12,8 @@ use crate::outcome::Outcome;
 use crate::publish::Publishing;
 use crate::target::Transport;
 
-const TRANSPORTS: [Transport; 4] = [Transport::WsFlv, Transport::HttpFlv, Transport::RtspTcp, Transport::RtspUdp];
+const TRANSPORTS: [Transport; 5] =
+    [Transport::WsFlv, Transport::HttpFlv, Transport::RtspTcp, Transport::RtspUdp, Transport::Hls];
 const VIEWERS: usize = 2;
 const WINDOW: Duration = Duration::from_secs(2);
 /// A busy machine may take long to start everything.

@@ -80,7 +80,7 @@ const fn play(name: &'static str, who: Who, transport: Transport, viewers: usize
 }
 
 /// In this order, a limit right before what is compared with it.
-const RUNS: [Run; 16] = [
+const RUNS: [Run; 17] = [
     play("limit flv 200", Who::Limit, Transport::HttpFlv, 200),
     play("ws-flv 200", Who::Hub, Transport::WsFlv, 200),
     play("http-flv 200", Who::Hub, Transport::HttpFlv, 200),
@@ -95,6 +95,7 @@ const RUNS: [Run; 16] = [
     play("ws-flv 1x1000", Who::Hub, Transport::WsFlv, 1000),
     Run { streams: 20, ..play("ws-flv 20x50", Who::Hub, Transport::WsFlv, 1000) },
     Run { how: How::Join(Transport::WsFlv), ..play("ws-flv joins", Who::Hub, Transport::WsFlv, JOINS.1) },
+    Run { streams: 10, ..play("hls 10x30", Who::Hub, Transport::Hls, 300) },
     Run { how: How::Ingest, streams: 200, ..play("limit ingest 200", Who::Limit, Transport::WsFlv, 0) },
     Run { how: How::Ingest, streams: 200, ..play("ingest 200", Who::Hub, Transport::WsFlv, 0) },
 ];

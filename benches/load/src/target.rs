@@ -17,6 +17,8 @@ pub(crate) enum Transport {
     RtspTcp,
     /// RTP over UDP, unicast.
     RtspUdp,
+    /// Low-latency HLS with fragmented MP4.
+    Hls,
 }
 
 impl Transport {
@@ -27,6 +29,7 @@ impl Transport {
             Self::HttpFlv => "http-flv",
             Self::RtspTcp => "rtsp-tcp",
             Self::RtspUdp => "rtsp-udp",
+            Self::Hls => "hls",
         }
     }
 
@@ -35,6 +38,7 @@ impl Transport {
         match self {
             Self::WsFlv => format!("ws://{address}/streams{path}.flv"),
             Self::HttpFlv => format!("http://{address}/streams{path}.flv"),
+            Self::Hls => format!("http://{address}/streams{path}.m3u8"),
             Self::RtspTcp | Self::RtspUdp => format!("rtsp://{address}{path}"),
         }
     }
@@ -59,7 +63,7 @@ impl Target {
         let text = template.replace("{i}", &number.to_string());
         let url = url::Url::parse(&text).with_context(|| format!("{text}: not a URL"))?;
         let (transport, port) = match (url.scheme(), udp) {
-            _ if url.path().ends_with(".m3u8") => bail!("{text}: HLS cannot be played yet, only .flv and rtsp://"),
+            ("http", false) if url.path().ends_with(".m3u8") => (Transport::Hls, 80),
             ("ws", false) => (Transport::WsFlv, 80),
             ("http", false) => (Transport::HttpFlv, 80),
             ("rtsp", false) => (Transport::RtspTcp, 554),
@@ -93,12 +97,14 @@ mod tests {
         let target = Target::new("ws://127.0.0.1:1554/streams/a/{i}.flv?token=x", 7, false).expect("a URL");
         assert_eq!((target.transport, target.address.port()), (Transport::WsFlv, 1554));
         assert_eq!(target.path, "/streams/a/7.flv?token=x");
+        let target = Target::new("http://127.0.0.1:1554/streams/a.m3u8?type=x", 0, false).expect("a URL");
+        assert_eq!(target.transport, Transport::Hls);
         let target = Target::new("rtsp://[::1]/a", 0, true).expect("a URL");
         assert_eq!((target.transport, target.host.as_str()), (Transport::RtspUdp, "[::1]:554"));
         for (wrong, reason) in [
             ("a", "not a URL"),
             ("rtmp://127.0.0.1/a", "rtmp:// is not known"),
-            ("http://127.0.0.1/a.m3u8", "HLS"),
+            ("https://127.0.0.1/a.m3u8", "https:// is not known"),
             ("rtsp://u:geheim@127.0.0.1/a", "login"),
         ] {
             let error = format!("{:#}", Target::new(wrong, 0, false).expect_err("refused"));

@@ -149,7 +149,7 @@ impl Flv {
 }
 
 /// NAL units behind their lengths of four bytes.
-fn avcc(mut units: &[u8], nal: &mut impl FnMut(&[u8])) -> Result<()> {
+pub(crate) fn avcc(mut units: &[u8], nal: &mut impl FnMut(&[u8])) -> Result<()> {
     while let Some((len, rest)) = units.split_first_chunk::<4>() {
         let len = u32::from_be_bytes(*len) as usize;
         ensure!(len <= rest.len(), "a NAL unit of {len} bytes with {} left in its tag", rest.len());

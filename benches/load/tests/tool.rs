@@ -46,7 +46,8 @@ fn the_limit_serves_every_kind_of_viewer() {
 #[test]
 fn what_cannot_be_done_is_said() {
     for (arguments, reason) in [
-        (&["play", "--url", "http://127.0.0.1:1/a.m3u8"][..], "HLS"),
+        (&["play", "--url", "https://127.0.0.1:1/a.m3u8"][..], "https:// is not known"),
+        (&["limit", "--transport", "hls"], "no such limit"),
         (&["play", "--url", "ws://127.0.0.1:1/a.flv", "--viewers", "0"], "viewers"),
         (&["play", "--url", "ws://127.0.0.1:1/a.flv", "--seconds", "0.1"], "no viewer got a key frame"),
         (&["publish", "--url", "rtsp://127.0.0.1:1/a"], "connecting to 127.0.0.1:1"),

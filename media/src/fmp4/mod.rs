@@ -92,16 +92,27 @@ impl Output {
     }
 }
 
+/// The first track of a kind that MP4 can carry.
+fn first(tracks: &[Track], kind: Kind) -> Option<Output> {
+    let fits = |track: &Track| track.kind == kind && refusal(track).is_none();
+    let (index, track) = tracks.iter().enumerate().find(|(_, track)| fits(track))?;
+    let id = if kind == Kind::Video { 1 } else { 2 };
+    Some(Output { index, id, track: track.clone() })
+}
+
 impl Muxer {
     /// For the first video and the first audio track that MP4 can carry. `None`: there is neither, or what leads is not
     /// [ready](Muxer::ready). Audio whose configuration is not known yet is left out.
     pub fn new(tracks: &[Track]) -> Option<Self> {
-        let first = |kind, id| {
-            let fits = |track: &Track| track.kind == kind && refusal(track).is_none();
-            let (index, track) = tracks.iter().enumerate().find(|(_, track)| fits(track))?;
-            Some(Output { index, id, track: track.clone() })
-        };
-        let (video, audio) = (first(Kind::Video, 1), first(Kind::Audio, 2));
+        Self::of(first(tracks, Kind::Video), first(tracks, Kind::Audio))
+    }
+
+    /// As [`Muxer::new`], for the audio track alone.
+    pub fn without_video(tracks: &[Track]) -> Option<Self> {
+        Self::of(None, first(tracks, Kind::Audio))
+    }
+
+    fn of(video: Option<Output>, audio: Option<Output>) -> Option<Self> {
         if !video.as_ref().or(audio.as_ref())?.ready() {
             return None;
         }

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::fmp4::{self, Error, Sample};
-use crate::frame::{Codec, Parameters, Track};
+use crate::frame::{Codec, Kind, Parameters, Track};
 use crate::output::Mux;
 use crate::ts;
 
@@ -30,6 +30,14 @@ impl Format {
         match self {
             Self::Fmp4 => "video/mp4",
             Self::Ts => "video/mp2t",
+        }
+    }
+
+    /// Why a track is not in it.
+    pub(super) fn refusal(self, track: &Track) -> Option<String> {
+        match self {
+            Self::Fmp4 => fmp4::refusal(track),
+            Self::Ts => ts::refusal(track),
         }
     }
 
@@ -71,8 +79,11 @@ pub(super) struct Ts {
 }
 
 impl Ts {
-    fn new(tracks: &[Track]) -> Option<Self> {
-        let muxer = ts::Muxer::new(tracks);
+    fn new(tracks: &[Track], with_video: bool) -> Option<Self> {
+        let mut muxer = ts::Muxer::new(tracks);
+        if !with_video {
+            muxer.leave_out_video();
+        }
         muxer.ready().then(|| Self { muxer, tracks: tracks.to_vec(), begins: true })
     }
 
@@ -127,7 +138,23 @@ impl Container {
     pub(super) fn new(format: Format, tracks: &[Track]) -> Option<Self> {
         match format {
             Format::Fmp4 => fmp4::Muxer::new(tracks).map(Self::Fmp4),
-            Format::Ts => Ts::new(tracks).map(|ts| Self::Ts(Box::new(ts))),
+            Format::Ts => Ts::new(tracks, true).map(|ts| Self::Ts(Box::new(ts))),
+        }
+    }
+
+    /// As `new`, for the sound alone.
+    pub(super) fn without_video(format: Format, tracks: &[Track]) -> Option<Self> {
+        match format {
+            Format::Fmp4 => fmp4::Muxer::without_video(tracks).map(Self::Fmp4),
+            Format::Ts => Ts::new(tracks, false).map(|ts| Self::Ts(Box::new(ts))),
+        }
+        .filter(|container| !container.has_video())
+    }
+
+    pub(super) fn has_video(&self) -> bool {
+        match self {
+            Self::Fmp4(muxer) => muxer.leading().kind == Kind::Video,
+            Self::Ts(ts) => ts.leading().is_some_and(|track| track.kind == Kind::Video),
         }
     }
 

@@ -3,6 +3,8 @@
 //! How long a frame is tells the next one of its track, so the newest frame of each track is held back. A part ends where
 //! another frame would make it too long, a segment at the key frame that is nearest to `fragment`.
 
+mod absence;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use super::container::{Container, Format, Init};
 use super::presentation::{Part, Presentation, Segment};
 use super::wall::Wall;
 use crate::fmp4::{Error, Sample};
-use crate::frame::{Frame, Track};
+use crate::frame::{Frame, Kind, Track};
 
 /// A longer pause of what leads is a discontinuity: players would wait for it. Slow cameras send a picture a second.
 const MAX_PAUSE: f64 = 3.0;
@@ -67,6 +69,9 @@ struct Draft {
 #[derive(Debug)]
 pub struct Segmenter {
     config: Config,
+    tracks: Vec<Track>,
+    /// The container is for the sound alone.
+    video_is_absent: bool,
     container: Option<Container>,
     /// What takes its place at the next key frame.
     next_container: Option<Container>,
@@ -101,6 +106,8 @@ impl Segmenter {
     pub fn new(config: Config, tracks: &[Track]) -> Self {
         let mut segmenter = Self {
             config,
+            tracks: Vec::new(),
+            video_is_absent: false,
             container: None,
             next_container: None,
             inits: config.first,
@@ -129,14 +136,17 @@ impl Segmenter {
     /// Other tracks, or the same after a gap: what comes does not follow what was.
     pub fn retune(&mut self, tracks: &[Track]) {
         self.break_off();
-        self.container = Container::new(self.config.format, tracks);
+        self.tracks = tracks.to_vec();
+        self.video_is_absent = false;
+        self.container = self.container_of_now();
         self.next_container = None;
         self.init = None;
     }
 
     /// Parameter sets are known, or changed: they count from the next key frame on.
     pub fn set_parameters(&mut self, tracks: &[Track]) {
-        let Some(next) = Container::new(self.config.format, tracks) else { return };
+        self.tracks = tracks.to_vec();
+        let Some(next) = self.container_of_now() else { return };
         match &self.container {
             Some(container) if container.is_followed_by(&next) => self.next_container = None,
             Some(_) => self.next_container = Some(next),
@@ -189,6 +199,9 @@ impl Segmenter {
     }
 
     fn take(&mut self, frame: Frame) -> Result<bool, Error> {
+        if self.takes_video_back(&frame)? {
+            return Ok(true);
+        }
         let Some(container) = self.container.as_ref().filter(|container| container.carries(frame.track)) else {
             return Ok(false);
         };
@@ -209,7 +222,15 @@ impl Segmenter {
             return Ok(true);
         }
         self.hold(frame, leads);
-        if leads { self.cut(track, dts, key) } else { Ok(false) }
+        if leads {
+            return self.cut(track, dts, key);
+        }
+        // Sound goes on, and no picture comes that would end the part.
+        let is_full = self.draft.bytes >= self.config.max_bytes / 2;
+        if is_full {
+            self.break_off();
+        }
+        Ok(is_full)
     }
 
     /// Keeps the newest frame of a track; it tells how long the one before it is, which goes into the part.
@@ -374,6 +395,7 @@ impl Segmenter {
         for (track, held) in std::mem::take(&mut self.held) {
             self.draft.push(Sample { frame: held.frame, duration: held.usual }, container.leads(track));
         }
+        self.forget_after(end);
         // What cannot be written is lost, as what follows would have been.
         let _ = self.end_part(end);
         self.end_segment();
@@ -417,7 +439,8 @@ impl Segmenter {
 impl Draft {
     fn push(&mut self, sample: Sample, leads: bool) {
         self.independent |= leads && sample.frame.key;
-        self.bytes += sample.frame.units.len();
+        // Tiny frames need memory too.
+        self.bytes += sample.frame.units.len() + size_of::<Sample>();
         self.samples.push(sample);
     }
 }

@@ -35,6 +35,8 @@ pub enum Fault {
     Reports,
     /// The first six seconds have no video.
     LateVideo,
+    /// The first 14 seconds have no key frame.
+    LateKeys,
     /// One key frame, then never another.
     EndlessGop,
 }
@@ -60,6 +62,8 @@ pub struct Track {
 
 /// How long `Fault::LateVideo` is late.
 const LATE: Duration = Duration::from_secs(6);
+/// How long `Fault::LateKeys` are late.
+const LATE_KEYS: Duration = Duration::from_secs(14);
 
 /// The tracks of a description.
 pub fn tracks(sdp: &str) -> Vec<Track> {
@@ -108,7 +112,8 @@ pub fn send(
             continue;
         }
         let is_key = packets.iter().any(|packet| packet[12] & 0x1f == 7);
-        if is_video && script.has(Fault::EndlessGop) && is_key && pictures > 1 {
+        let is_missing = script.has(Fault::EndlessGop) && pictures > 1 || script.has(Fault::LateKeys) && at < LATE_KEYS;
+        if is_video && is_key && is_missing {
             moved = moved.wrapping_add(packets.len() as u16);
             continue;
         }

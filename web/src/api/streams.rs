@@ -2,17 +2,24 @@
 
 mod answer;
 
+use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipchub_actors::Hub;
-use ipchub_actors::messages::{EndSource, Find, Kick, List};
+use ipchub_actors::messages::{EndSource, Find, Kick, List, SourceList};
 use ipchub_media::path::of_uri;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
 use super::openapi::Failure;
 use super::paging;
 use crate::error::ApiError;
 use answer::{Page, Stream, stream};
+
+/// A page of more is not made on a thread that has media to send: a thousand streams take milliseconds.
+const SHORT: usize = 50;
+/// Such pages are made one at a time, so that whoever asks for many leaves the other cores to media.
+static LONG: Semaphore = Semaphore::const_new(1);
 
 /// The query of the list, as text: each call says itself what is wrong with a value.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -59,12 +66,23 @@ pub async fn list(query: web::Query<ListQuery>, hub: web::Data<Hub>) -> Result<H
     let mut found = hub.supervisor.send(List { after, limit: limit + 1 }).await?;
     let more = found.sources.len() > limit;
     found.sources.truncate(limit);
+    if found.sources.len() <= SHORT {
+        return Ok(HttpResponse::Ok().json(page(&found, more, consumers)));
+    }
+    let _turn = LONG.acquire().await;
+    let made = web::block(move || serde_json::to_string(&page(&found, more, consumers))).await;
+    let text = made.map_err(|_| ApiError::Unavailable("no thread could make this page".into()))?;
+    let text = text.map_err(|error| ApiError::Unavailable(format!("this page cannot be written: {error}")))?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
+}
+
+fn page(found: &SourceList, more: bool, consumers: bool) -> Page {
     let last = found.sources.last().filter(|_| more);
-    Ok(HttpResponse::Ok().json(Page {
+    Page {
         total: found.total,
         next_page_token: last.map_or_else(String::new, |info| info.path.clone()),
         streams: found.sources.iter().map(|info| stream(info, consumers)).collect(),
-    }))
+    }
 }
 
 /// The canonical path in a URL below `/api/v1/streams/`.

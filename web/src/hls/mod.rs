@@ -5,6 +5,7 @@ pub(crate) mod answer;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipchub_actors::Hub;
+use ipchub_actors::accounts::Right;
 use ipchub_actors::hls::{Handle, Session};
 use ipchub_actors::messages::{Find, Found, Open};
 use ipchub_media::hls::{Format, Piece, Uris};
@@ -117,8 +118,10 @@ pub(crate) async fn playlist(
     path: String,
     original_path: String,
 ) -> Result<HttpResponse, ApiError> {
-    access::may_watch(request, hub, &path)?;
-    let query = HlsQuery::of(request)?;
+    let query = HlsQuery::of(request);
+    let player = query.as_ref().ok().and_then(|query| Some((query.session().ok()??, query.format().ok()?)));
+    let token = let_in(request, hub, &path, player).await?;
+    let query = query?;
     let (session, awaited, skip, format) = (query.session()?, query.awaited()?, query.skip()?, query.format()?);
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
     let tracks = found.info.description().tracks;
@@ -140,6 +143,7 @@ pub(crate) async fn playlist(
         return Ok(answer::playlist(request, None, text, Cache::Never));
     };
     let session = handle.session(id, peer(request)?)?;
+    token.inspect(|token| session.let_in_by(token));
     let now = match awaited {
         Some((number, part)) => handle.reached(&session, number, part).await?,
         None => handle.content().await?,
@@ -161,8 +165,10 @@ pub(crate) async fn piece(
     path: &str,
     (piece, format): (Piece, Format),
 ) -> Result<HttpResponse, ApiError> {
-    access::may_watch(request, hub, path)?;
-    let query = HlsQuery::of(request)?;
+    let query = HlsQuery::of(request);
+    let player = query.as_ref().ok().and_then(|query| Some((query.session().ok()??, format)));
+    let token = let_in(request, hub, path, player).await?;
+    let query = query?;
     let missing = || ApiError::NotFound(format!("{path} has no {} now", piece.name(format)));
     let id = match (query.session()?, format) {
         (Some(id), _) => id.to_owned(),
@@ -176,6 +182,7 @@ pub(crate) async fn piece(
     let found: Option<Found> = hub.supervisor.send(Find { path: path.to_owned() }).await?;
     let handle = found.and_then(|found| found.info.live_hls(format)).ok_or_else(missing)?;
     let session = handle.session(&id, peer(request)?)?;
+    token.inspect(|token| session.let_in_by(token));
     let body = match piece {
         Piece::Init(number) => handle.content().await?.init(number).map(|init| init.bytes.clone()),
         Piece::Segment(number) => Some(handle.segment(number).await?),
@@ -185,6 +192,31 @@ pub(crate) async fn piece(
     let cache = if hub.gate.auth { Cache::Private } else { Cache::Forever };
     let tag = format!("\"{}\"", piece.name(format));
     Ok(answer::media(request, session, body, answer::Meta { media_type: format.media_type(), tag, cache }))
+}
+
+/// Lets a player in by its right, and gives the token that has it. One that plays goes on when that expires, as every other
+/// connection does; what its user may is asked each time.
+async fn let_in(
+    request: &HttpRequest,
+    hub: &Hub,
+    path: &str,
+    player: Option<(&str, Format)>,
+) -> Result<Option<String>, ApiError> {
+    let token = access::token(request.query_string(), request.headers());
+    let refused = match access::may_watch(request, hub, path) {
+        Ok(()) => return Ok(token),
+        Err(refused @ ApiError::Unauthorized(_)) => refused,
+        Err(error) => return Err(error),
+    };
+    let (Some((id, format)), Some(token)) = (player, token) else { return Err(refused) };
+    let Ok(user) = hub.gate.late_token(&token) else { return Err(refused) };
+    hub.gate.may(&user, Right::Pull, path)?;
+    let found: Option<Found> = hub.supervisor.send(Find { path: path.to_owned() }).await?;
+    let session = found.and_then(|found| found.info.live_hls(format)).and_then(|handle| handle.live_session(id));
+    match session {
+        Some(session) if session.was_let_in_by(&token) => Ok(Some(token)),
+        _ => Err(refused),
+    }
 }
 
 fn peer(request: &HttpRequest) -> Result<std::net::SocketAddr, ApiError> {

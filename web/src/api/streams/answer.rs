@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use ipchub_actors::info::{AudioInfo, Consumer, GroupInfo, Loss, Reception, SourceInfo, VideoInfo};
-use ipchub_media::Track;
+use ipchub_actors::info::{AudioInfo, Consumer, Description, GroupInfo, Loss, Reception, SourceInfo, VideoInfo};
+use ipchub_media::Kind;
 use ipchub_media::output::{self, Plan};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,8 +69,14 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn of(tracks: &[Track]) -> Self {
-        let plans = output::plans(tracks);
+    fn of(Description { tracks, lack, .. }: &Description) -> Self {
+        let mut plans = output::plans(tracks);
+        if let Some(lack) = lack {
+            let video = tracks.iter().filter(|track| track.kind == Kind::Video);
+            for track in video {
+                plans.iter_mut().for_each(|plan| plan.leave_out(&track.codec_name(), &lack.to_string()));
+            }
+        }
         let of = |name| plans.iter().find(|plan| plan.name == name).map(Carried::from).unwrap_or_default();
         Self { flv: of("flv"), hls: of("hls"), ts: of("ts"), fmp4: of("fmp4") }
     }
@@ -322,7 +328,7 @@ impl From<&Consumer> for Viewer {
 /// What is known of a source now.
 pub(super) fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
     let description = info.description();
-    let consumers = info.consumers();
+    let (outputs, consumers) = (Outputs::of(&description), info.consumers());
     Stream {
         start_on: format::time(info.started.on),
         path: info.path.clone(),
@@ -330,7 +336,7 @@ pub(super) fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
         size: info.bytes.load(Relaxed) / 1024,
         video: description.video.map(Video::from),
         audio: description.audio.map(Audio::from),
-        outputs: Outputs::of(&description.tracks),
+        outputs,
         cc: consumers.len(),
         cs: with_consumers.then(|| consumers.iter().map(|consumer| Viewer::from(&**consumer)).collect()),
         reception: info.reception().map(Packets::from),

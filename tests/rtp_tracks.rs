@@ -16,8 +16,8 @@ use support::{SOON, http, temporary, wait_for};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const VP9: &str = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 10 -b:v 500k -strict experimental";
-/// As `rtpenc` wants it: standard Huffman tables.
-const MJPEG: &str = "-c:v mjpeg -huffman default -pix_fmt yuvj420p -q:v 5";
+/// As `rtpenc` and `rtpdec` want it: standard Huffman tables, and both quantization tables.
+const MJPEG: &str = "-c:v mjpeg -huffman default -force_duplicated_matrix 1 -pix_fmt yuvj420p -q:v 5";
 /// Payload bytes of a packet.
 const MTU: usize = 1200;
 /// Pictures of the clip of AV1.
@@ -89,6 +89,7 @@ fn jpeg_beside_aac() {
 fn g722_alone() {
     let hub = Hub::start(&[], &[]);
     let _publisher = push(&hub, "/rtp/g722", None, Some(G722));
+    hub.wait_live("/rtp/g722");
     ffmpeg::decode_with(&hub.url("rtsp", "/rtp/g722"), &["-rtsp_transport", "tcp"], &["-t", "2"]);
     let reasons = [
         ("flv", "FLV has no place for G722"),

@@ -65,33 +65,40 @@ fn rates_times_and_names_are_right_in_every_output() {
             Publisher::start(&hub, path, vec![tracks::aac(97, *clock_rate, step, config, &frames)], || {})
         })
         .collect();
-    for (path, config, clock_rate) in CASES {
-        hub.wait_live(path);
-        let stream = hub.stream(path).expect("it is live");
-        assert_eq!((stream.text("audio/codec"), stream.number("audio/samplerate")), ("AAC", 48_000.0), "{path}");
-        let sdp = Rtsp::connect(&hub, path).request("DESCRIBE", None, &[], "").body;
-        assert!(
-            sdp.contains(&format!("/{clock_rate}/2")) && sdp.to_lowercase().contains(&format!("config={config}")),
-            "{sdp}"
-        );
-        for (extension, unit) in [("flv", 0.002), ("mp4", 0.001)] {
-            let what = format!("{path}.{extension}");
-            let probed = probe(&hub.url("http", &format!("/streams{what}")));
-            assert_eq!(probed.list("streams")[0].text("sample_rate"), "48000", "{what}: {probed:?}");
-            check_steps(&what, &probed, unit);
+    std::thread::scope(|scope| {
+        for case in CASES {
+            let hub = &hub;
+            scope.spawn(move || check(hub, case));
         }
-        // ADTS names the core; what is beyond it a decoder finds in the frames.
-        let viewer = TsViewer::watch(&hub, Way::Http, path);
-        viewer.wait(DEADLINE, "two seconds", |seen| seen.reader.of_type(ts::AAC).len() > 47);
-        let seen = viewer.finish();
-        let sounds = seen.reader.of_type(ts::AAC);
-        assert!(sounds.windows(2).all(|pair| pair[1].dts - pair[0].dts == 3840), "{path}: no gap");
-        assert_eq!(sounds[0].data[2] >> 2 & 15, 6, "{path}: 24 kHz");
-        for (query, container) in [("", "fMP4"), ("?type=ts", "TS")] {
-            check_hls(&hub, path, query, container);
-        }
-    }
+    });
     drop(publishers);
+}
+
+fn check(hub: &Hub, (path, config, clock_rate): (&str, &str, u32)) {
+    hub.wait_live(path);
+    let stream = hub.stream(path).expect("it is live");
+    assert_eq!((stream.text("audio/codec"), stream.number("audio/samplerate")), ("AAC", 48_000.0), "{path}");
+    let sdp = Rtsp::connect(hub, path).request("DESCRIBE", None, &[], "").body;
+    assert!(
+        sdp.contains(&format!("/{clock_rate}/2")) && sdp.to_lowercase().contains(&format!("config={config}")),
+        "{sdp}"
+    );
+    for (extension, unit) in [("flv", 0.002), ("mp4", 0.001)] {
+        let what = format!("{path}.{extension}");
+        let probed = probe(&hub.url("http", &format!("/streams{what}")));
+        assert_eq!(probed.list("streams")[0].text("sample_rate"), "48000", "{what}: {probed:?}");
+        check_steps(&what, &probed, unit);
+    }
+    // ADTS names the core; what is beyond it a decoder finds in the frames.
+    let viewer = TsViewer::watch(hub, Way::Http, path);
+    viewer.wait(DEADLINE, "two seconds", |seen| seen.reader.of_type(ts::AAC).len() > 47);
+    let seen = viewer.finish();
+    let sounds = seen.reader.of_type(ts::AAC);
+    assert!(sounds.windows(2).all(|pair| pair[1].dts - pair[0].dts == 3840), "{path}: no gap");
+    assert_eq!(sounds[0].data[2] >> 2 & 15, 6, "{path}: 24 kHz");
+    for (query, container) in [("", "fMP4"), ("?type=ts", "TS")] {
+        check_hls(hub, path, query, container);
+    }
 }
 
 fn check_hls(hub: &Hub, path: &str, query: &str, container: &str) {

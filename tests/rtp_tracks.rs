@@ -47,7 +47,7 @@ fn check_outputs(hub: &Hub, path: &str, codec: &str) {
 }
 
 fn push(hub: &Hub, path: &str, video: Option<&str>, audio: Option<&str>) -> Process {
-    Media { video, audio, size: "320x180", ..Media::default() }.push(hub, path)
+    Media { video, audio, size: "320x176", ..Media::default() }.push(hub, path)
 }
 
 /// ffmpeg decodes so many pictures of that size. What it says before the first key frame is no complaint about the hub.
@@ -61,7 +61,7 @@ fn check_pictures(hub: &Hub, path: &str, transport: &str, count: usize) {
     let lines = player.lines();
     let seen = lines.iter().filter(|line| line.starts_with("0,")).count();
     assert!(status.success() && seen == count, "{path} over {transport}: {status}, {seen} pictures of {count}");
-    assert!(lines.contains(&"#dimensions 0: 320x180".to_owned()), "{path} over {transport}: {lines:#?}");
+    assert!(lines.contains(&"#dimensions 0: 320x176".to_owned()), "{path} over {transport}: {lines:#?}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ type TemporalUnit = Vec<Vec<u8>>;
 /// Two seconds, with a key frame each second.
 fn av1() -> Vec<TemporalUnit> {
     let ivf = made(
-        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=2 -c:v libaom-av1 -usage realtime -cpu-used 8 -g 25 \
+        "-f lavfi -i testsrc2=size=320x176:rate=25:duration=2 -c:v libaom-av1 -usage realtime -cpu-used 8 -g 25 \
          -lag-in-frames 0 -b:v 800k -f ivf -",
     );
     let mut rest = &ivf[32..];

@@ -198,7 +198,7 @@ impl Source {
             self.answer_describing(false);
         }
         let Some(state) = self.tracks.get_mut(track) else { return };
-        let dts = state.decode_time(pts);
+        let dts = state.decode_time(pts, self.timeline.moved(track));
         // A sender report that moved the track back, or more reordering than was declared: shown as soon as it is decoded.
         let pts = pts.max(dts);
         state.rate.add(unit.units.len());

@@ -61,6 +61,8 @@ struct Clock {
     /// A correction that only one report has asked for so far, in ticks.
     asked: Option<i64>,
     aligned: bool,
+    /// Ticks by which reports have moved the track so far.
+    moved: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +84,10 @@ impl Timeline {
         self.lead = None;
         self.tracks = clock_rates
             .into_iter()
-            .map(|rate| Clock { rate: rate.max(1), last: None, offset: 0, report: None, asked: None, aligned: false })
+            .map(|rate| {
+                let (last, offset, report, asked, aligned, moved) = Default::default();
+                Clock { rate: rate.max(1), last, offset, report, asked, aligned, moved }
+            })
             .collect();
     }
 
@@ -94,6 +99,12 @@ impl Timeline {
     /// How many jumps were taken out.
     pub fn jumps(&self) -> u64 {
         self.jumps
+    }
+
+    /// By how many ticks sender reports have moved a track since its publisher began: times from now on are so much later than
+    /// those given out before, or earlier.
+    pub fn moved(&self, track: usize) -> i64 {
+        self.tracks.get(track).map_or(0, |clock| clock.moved)
     }
 
     /// The timeline's time of a packet of `track` that arrived at `now` (any monotonic clock), in ticks of the track's clock.
@@ -160,14 +171,14 @@ impl Timeline {
                 }
                 if !clock.aligned {
                     clock.aligned = true;
-                    clock.offset += correction;
+                    clock.shift(correction);
                 } else if size <= ALIGNMENT_STEP {
                     clock.asked = None;
                 } else if let Some(asked) = clock.asked.take()
                     && to_nanos(asked - correction, clock.rate).abs() <= ALIGNMENT_STEP
                 {
                     // Two reports agree. One alone may stand between the steps of two tracks' wall clocks.
-                    clock.offset += correction;
+                    clock.shift(correction);
                 } else {
                     clock.asked = Some(correction);
                 }
@@ -177,10 +188,18 @@ impl Timeline {
     }
 }
 
+impl Clock {
+    fn shift(&mut self, ticks: i64) {
+        self.offset += ticks;
+        self.moved += ticks;
+    }
+}
+
 /// Makes decode times for a stream whose frames come in decode order with presentation times only.
 ///
 /// With a reorder depth of `n` a frame's decode time is the `n+1`-largest presentation time seen so far: no frame is waited
-/// for. Where the depth is not known it is found: a frame that would be shown before an earlier one was decoded raises it.
+/// for. Where the depth is not known it is found: a frame that would be shown before an earlier one was decoded raises it. Where
+/// a track is moved that is no reordering, see [`DecodeTimes::moved_to`].
 #[derive(Debug)]
 pub struct DecodeTimes {
     depth: usize,
@@ -188,7 +207,14 @@ pub struct DecodeTimes {
     largest: BinaryHeap<Reverse<i64>>,
     frame_ticks: i64,
     first: Option<(i64, usize)>,
+    /// The last one as it came of the presentation times.
+    natural: Option<i64>,
+    /// The last one that was given out.
     last: Option<i64>,
+    /// Of the track, so far.
+    moved: i64,
+    /// Frames are shown in the order in which they come, whatever their times say.
+    in_order: bool,
 }
 
 impl DecodeTimes {
@@ -196,12 +222,30 @@ impl DecodeTimes {
     /// reordered stream.
     pub fn new(depth: Option<u8>, frame_ticks: i64) -> Self {
         let depth = usize::from(depth.unwrap_or(0)).min(MAX_REORDER);
-        Self { depth, largest: BinaryHeap::new(), frame_ticks, first: None, last: None }
+        let (largest, first, natural, last, moved, in_order) = Default::default();
+        Self { depth, largest, frame_ticks, first, natural, last, moved, in_order }
+    }
+
+    /// For sound, which is never reordered: a time that goes back is held up.
+    pub fn in_order() -> Self {
+        Self { in_order: true, ..Self::new(Some(0), 1) }
+    }
+
+    /// Tells by how much the track has been moved so far, see [`Timeline::moved`]. What came before is moved as well, so that a
+    /// step back is not taken for reordering, which would keep decode times behind for good.
+    pub fn moved_to(&mut self, moved: i64) {
+        let step = moved - std::mem::replace(&mut self.moved, moved);
+        if step == 0 {
+            return;
+        }
+        self.largest = self.largest.drain().map(|Reverse(pts)| Reverse(pts + step)).collect();
+        self.first = self.first.map(|(pts, seen)| (pts + step, seen));
+        self.natural = self.natural.map(|dts| dts + step);
     }
 
     /// A new publisher or new parameter sets: what is known of the order is void, time still goes on.
     pub fn restart(&mut self, depth: Option<u8>, frame_ticks: i64) {
-        *self = Self { last: self.last, ..Self::new(depth, frame_ticks) };
+        *self = Self { last: self.last, moved: self.moved, in_order: self.in_order, ..Self::new(depth, frame_ticks) };
     }
 
     /// From now on decode times are above `ticks`: those of another stream came before.
@@ -211,7 +255,8 @@ impl DecodeTimes {
 
     /// The decode time of the next frame in decode order. Always above the one before.
     pub fn next(&mut self, pts: i64) -> i64 {
-        if self.first.is_some() && self.last.is_some_and(|last| pts < last) && self.depth < MAX_REORDER {
+        let is_early = self.natural.is_some_and(|natural| pts < natural);
+        if is_early && !self.in_order && self.depth < MAX_REORDER {
             self.depth += 1;
         }
         self.largest.push(Reverse(pts));
@@ -226,6 +271,7 @@ impl DecodeTimes {
             }
             self.largest.peek().map_or(pts, |smallest| smallest.0)
         };
+        self.natural = Some(dts);
         let dts = self.last.map_or(dts, |last| dts.max(last + 1));
         self.last = Some(dts);
         dts

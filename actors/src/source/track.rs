@@ -33,7 +33,10 @@ impl SourceTrack {
     pub(super) fn new(track: Track, max_access_unit: usize, after: Option<i64>) -> Self {
         let depacketizer = Depacketizer::new(&track).map(|d| d.with_max_access_unit(max_access_unit));
         let (depth, frame_ticks) = reorder(&track);
-        let mut times = DecodeTimes::new(depth, frame_ticks);
+        let mut times = match track.kind {
+            Kind::Audio => DecodeTimes::in_order(),
+            _ => DecodeTimes::new(depth, frame_ticks),
+        };
         if let Some(nanos) = after {
             times.stay_above((i128::from(nanos) * i128::from(track.clock_rate) / 1_000_000_000) as i64 + 1);
         }
@@ -49,7 +52,9 @@ impl SourceTrack {
         }
     }
 
-    pub(super) fn decode_time(&mut self, pts: i64) -> i64 {
+    /// Of a track that sender reports have moved by so much.
+    pub(super) fn decode_time(&mut self, pts: i64, moved: i64) -> i64 {
+        self.times.moved_to(moved);
         let dts = self.times.next(pts);
         self.last = Some(dts);
         dts

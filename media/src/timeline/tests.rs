@@ -134,3 +134,21 @@ fn unknown_depth_is_found() {
     assert!(times.windows(2).all(|w| w[0].1 < w[1].1), "{times:?}");
     assert!(times[12..].iter().all(|(pts, dts)| dts <= pts), "{times:?}");
 }
+
+#[test]
+fn a_track_that_is_moved_is_not_reordered() {
+    let mut times = DecodeTimes::new(Some(1), 40);
+    let mut next = |moved: i64, pts: i64| {
+        times.moved_to(moved);
+        (pts, times.next(pts))
+    };
+    // Shown 0, 120, 40, 80, 240, 160, 200.
+    let before: Vec<_> = [0, 120, 40, 80, 240, 160, 200].map(|pts| next(0, pts)).into_iter().collect();
+    assert!(before.iter().all(|(pts, dts)| pts >= dts), "{before:?}");
+    // From here on everything is 100 earlier: held up at first, then a picture behind as before.
+    let after = [360, 280, 320, 480, 400, 440, 600, 520, 560].map(|pts| next(-100, pts - 100).1);
+    assert_eq!(after, [201, 202, 220, 260, 300, 340, 380, 420, 460]);
+    let mut sound = DecodeTimes::in_order();
+    let heard = [0, 20, 40, 10, 30, 50, 70].map(|pts| sound.next(pts));
+    assert_eq!(heard, [0, 20, 40, 41, 42, 50, 70]);
+}

@@ -115,7 +115,7 @@ fn av1_beside_aac() {
         payload_type: 96,
         clock_rate: 90_000,
         step: 3600,
-        units: units.iter().map(|unit| packetize(unit)).collect(),
+        units: units.iter().map(packetize).collect(),
     };
     assert!(video.units.iter().any(|payloads| payloads.len() > 1), "some go in several packets");
     let sound = tracks::aac(97, 44_100, 1024, "1210", &sound());

@@ -111,7 +111,7 @@ fn check_hls(hub: &Hub, path: &str, query: &str, container: &str) {
     let playlist = hls::parse(&text);
     let init = hls::attributes(&text, "#EXT-X-MAP", "URI").first().map(|map| session.fetch(map).body);
     for (n, segment) in playlist.segments.iter().enumerate() {
-        let file = temporary(&format!("he-{}-{n}", hub.address().port()));
+        let file = temporary(&format!("he-{}-{}-{container}-{n}", hub.address().port(), &path[4..]));
         let body = session.fetch(&segment.uri).body;
         std::fs::write(&file, [init.clone().unwrap_or_default(), body].concat()).expect("a file");
         let probed = ffmpeg::probe(&file);

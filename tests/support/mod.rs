@@ -18,6 +18,7 @@ pub mod page;
 pub mod process;
 pub mod rtsp;
 pub mod tls;
+pub mod tracks;
 pub mod ts;
 pub mod udp;
 pub mod viewer;

@@ -33,8 +33,7 @@ pub(crate) struct Relay {
     timestamp: u32,
     pub(crate) packets: u32,
     pub(crate) octets: u32,
-    /// Packets are gathered until their access unit ends.
-    waits: bool,
+    gathering: Gathering,
     /// An access unit that is larger is relayed in parts.
     max_bytes: usize,
     pending: Vec<Packet>,
@@ -56,7 +55,7 @@ impl Relay {
             timestamp: (random >> 40) as u32,
             packets: 0,
             octets: 0,
-            waits: waits(track),
+            gathering: Gathering::of(track),
             max_bytes,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -100,7 +99,7 @@ impl Relay {
         let packet = &received.packet;
         let key = |timestamp| ended.iter().find(|(ended, _)| *ended == timestamp).map(|(_, key)| *key);
         if !self.pending.is_empty() && self.pending_timestamp != packet.timestamp {
-            self.flush(track, key(self.pending_timestamp).unwrap_or(false), out);
+            self.flush(track, key(self.pending_timestamp).unwrap_or(!self.knows_keys()), out);
         }
         if received.lost && self.packets > 0 {
             self.sequence = self.sequence.wrapping_add(1);
@@ -112,22 +111,32 @@ impl Relay {
             sequence: self.sequence,
             timestamp: self.rtp_time(pts),
             ssrc: self.ssrc,
-            payload: if self.waits { without_start_code(&packet.payload) } else { packet.payload.clone() },
+            payload: if self.knows_keys() { without_start_code(&packet.payload) } else { packet.payload.clone() },
             ..packet.clone()
         });
         self.sequence = self.sequence.wrapping_add(1);
         let ended = key(packet.timestamp);
         // A marker alone does not end it: some cameras set it on parameter sets (TP-Link TC70, Reolink Duo 2).
         let full = self.pending.len() >= MAX_PACKETS || self.pending_bytes >= self.max_bytes;
-        if !self.waits || ended.is_some() || full {
-            self.flush(track, ended.unwrap_or(!self.waits), out);
+        let whole = match self.gathering {
+            Gathering::Packets => true,
+            Gathering::Marked => packet.marker,
+            Gathering::AccessUnits => ended.is_some(),
+        };
+        if whole || full {
+            self.flush(track, ended.unwrap_or(!self.knows_keys()), out);
         }
+    }
+
+    /// Where nobody knows what a decoder can start at, viewers start with whatever comes.
+    fn knows_keys(&self) -> bool {
+        self.gathering == Gathering::AccessUnits
     }
 
     fn flush(&mut self, track: usize, key: bool, out: &mut Vec<RtpUnit>) {
         let mut packets = std::mem::take(&mut self.pending);
         if key
-            && self.waits
+            && self.knows_keys()
             && let Some(sets) = &self.inject
         {
             // The numbers of the packets after them move up; nobody has seen those yet.
@@ -156,9 +165,26 @@ impl Relay {
     }
 }
 
-/// Where nobody knows when an access unit ends, packets go out one by one.
-fn waits(track: &Track) -> bool {
-    track.kind == Kind::Video && matches!(track.codec, Codec::H264 | Codec::H265)
+/// What is relayed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gathering {
+    /// Each packet: of sound, and where nobody knows when an access unit ends.
+    Packets,
+    /// Packets up to the marker that ends a picture (JPEG: RFC 2435, section 3.1.8; VP8: RFC 7741, section 4.1; VP9: RFC 9628,
+    /// section 4.1; AV1: "RTP Payload Format For AV1", section 4.2), so that no viewer begins within one.
+    Marked,
+    /// Access units that are depacketized here.
+    AccessUnits,
+}
+
+impl Gathering {
+    fn of(track: &Track) -> Self {
+        match (track.kind, track.codec) {
+            (Kind::Video, Codec::H264 | Codec::H265) => Self::AccessUnits,
+            (Kind::Video, Codec::Jpeg | Codec::Vp8 | Codec::Vp9 | Codec::Av1) => Self::Marked,
+            _ => Self::Packets,
+        }
+    }
 }
 
 /// Some cameras put a start code before each NAL unit (those of retina 68). It has no place in RTP, and not every player passes

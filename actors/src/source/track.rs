@@ -144,7 +144,7 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
         description.audio = first(Kind::Audio).map(|track| {
             let before = description.audio.take();
             let (sample_rate, channels) = match &track.parameters {
-                Some(Parameters::Aac(config)) => (config.sample_rate, u32::from(config.channels)),
+                Some(Parameters::Aac(config)) => (config.output_sample_rate, u32::from(config.channels)),
                 _ => (track.clock_rate, u32::from(track.channels.max(1))),
             };
             AudioInfo {

@@ -23,6 +23,9 @@ pub struct Config {
     pub raw: Bytes,
     /// The audio object type that stands first: 2 AAC-LC, 5 HE-AAC, 29 HE-AAC v2.
     pub object_type: u8,
+    /// The object type that a decoder of all of it must know, however that is signalled: 5 where SBR is declared, 29 with PS,
+    /// else as [`Self::object_type`].
+    pub full_type: u8,
     /// Samples a second of the core coder; half of [`Self::output_sample_rate`] in HE-AAC.
     pub sample_rate: u32,
     /// Samples a second after decoding, as far as the configuration says.
@@ -53,7 +56,7 @@ impl Config {
             output_sample_rate = self::sample_rate(&mut bits)?;
             core = self::object_type(&mut bits)?;
         }
-        let mut stereo = object_type == PS;
+        let mut full_type = object_type;
         let short = bits.flag()?; // frameLengthFlag, first in GASpecificConfig and ELDSpecificConfig
         if layout == 0 {
             // Section 4.4.1: program_config_element
@@ -61,9 +64,9 @@ impl Config {
             channels = program_channels(&mut bits)?;
         } else if let Ok(Some((rate, ps))) = extension(bits.clone(), core) {
             output_sample_rate = rate;
-            stereo |= ps;
+            full_type = if ps { PS } else { full_type.max(SBR) };
         }
-        if stereo && channels == 1 {
+        if full_type == PS && channels == 1 {
             channels = 2;
         }
         let frame_length = match (core, short) {
@@ -72,7 +75,8 @@ impl Config {
             (_, false) => 1024,
             (_, true) => 960,
         };
-        Ok(Self { object_type: object_type as u8, sample_rate, output_sample_rate, channels, frame_length, raw })
+        let (object_type, full_type) = (object_type as u8, full_type as u8);
+        Ok(Self { object_type, full_type, sample_rate, output_sample_rate, channels, frame_length, raw })
     }
 
     /// Reads `config` (RFC 3640, section 4.1), hexadecimal; `None` if there is none or it is empty.
@@ -117,9 +121,10 @@ impl Config {
         (samples * u64::from(clock_rate) / u64::from(self.sample_rate.max(1))) as u32
     }
 
-    /// As in RFC 6381: `mp4a.40.2`.
+    /// As in RFC 6381: `mp4a.40.2`. HE-AAC is named as such also where its configuration begins with the core's: a player that
+    /// sets its output up by the name would play at half the rate.
     pub fn codec_string(&self) -> String {
-        format!("mp4a.40.{}", self.object_type)
+        format!("mp4a.40.{}", self.full_type)
     }
 }
 

@@ -204,7 +204,7 @@ impl Muxer {
         let mut values = vec![("creator", Value::String("ipchub stream media server"))];
         if let Some(audio) = self.audio.as_ref().filter(|audio| audio.ready()) {
             let (id, rate, channels) = match (&audio.track.codec, &audio.track.parameters) {
-                (_, Some(Parameters::Aac(config))) => (10, config.sample_rate, config.channels),
+                (_, Some(Parameters::Aac(config))) => (10, config.output_sample_rate, config.channels),
                 (Codec::Mp3, _) => (2, 44_100, audio.track.channels.max(1)),
                 (Codec::Pcma, _) => (7, 8000, audio.track.channels.max(1)),
                 _ => (8, 8000, audio.track.channels.max(1)),

@@ -50,6 +50,8 @@ pub fn refusal(track: &Track) -> Option<String> {
     match track.codec {
         Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus => None,
         Codec::Pcma | Codec::Pcmu | Codec::G722 => Some(format!("players know no {name} in MP4")),
+        // What Chromium says of `mp4a.6B`, `mp4a.69` and `mp4a.40.34`. With a sound that it refuses the picture would go too.
+        Codec::Mp3 => Some("browsers play no MP3 in MP4 (TS has it, also in HLS: ?type=ts)".into()),
         _ => Some(format!("the hub writes no {name} into MP4")),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// The stream's clock is followed by this much a segment: dates go on evenly although frames arrive unevenly.
+/// The stream's clock is followed by this much at a time: dates go on evenly although frames arrive unevenly.
 const SLEW: Duration = Duration::from_millis(5);
+/// How often it is followed, in nanoseconds of the stream: sound alone has a frame to note every 20 ms, several of which may come
+/// in one packet.
+const EVERY: u128 = 1_000_000_000;
 /// A wall clock that was set, or a camera's clock that is far off: then dates step.
 const STEP: Duration = Duration::from_secs(2);
 
@@ -12,6 +15,8 @@ const STEP: Duration = Duration::from_secs(2);
 pub(super) struct Wall {
     /// Nanoseconds since 1970 of the stream's 0.
     origin: Option<i128>,
+    /// Stream time at which that was last looked at.
+    noted: i128,
 }
 
 impl Wall {
@@ -19,9 +24,13 @@ impl Wall {
     pub(super) fn note(&mut self, stream: i128, now: Duration) {
         let seen = now.as_nanos() as i128 - stream;
         let Some(origin) = &mut self.origin else {
-            self.origin = Some(seen);
+            (self.origin, self.noted) = (Some(seen), stream);
             return;
         };
+        if (stream - self.noted).unsigned_abs() < EVERY {
+            return;
+        }
+        self.noted = stream;
         let off = seen - *origin;
         let slew = SLEW.as_nanos() as i128;
         *origin += if off.unsigned_abs() > STEP.as_nanos() { off } else { off.clamp(-slew, slew) };
@@ -77,5 +86,18 @@ mod tests {
         assert_eq!(wall.of(1_000_000_000), begin + Duration::from_millis(1005));
         wall.note(2_000_000_000, begin + Duration::from_secs(3600));
         assert_eq!(wall.of(2_000_000_000), begin + Duration::from_secs(3600));
+    }
+
+    /// Four frames of sound in each packet, which is there when the last of them is.
+    #[test]
+    fn dates_of_sound_do_not_follow_its_packets() {
+        let mut wall = Wall::default();
+        let frame = 23_000_000;
+        for n in 0..170_i128 {
+            let there = (n / 4 * 4 + 3) * frame;
+            wall.note(n * frame, Duration::from_secs(1_000_000) + Duration::from_nanos(there as u64));
+        }
+        let moved = wall.of(0).as_nanos().abs_diff((1_000_000_000 + 69) * 1_000_000);
+        assert!(moved <= 3 * SLEW.as_nanos(), "{moved} ns in four seconds");
     }
 }

@@ -12,13 +12,20 @@ fn configurations() {
         ("HE-AAC, explicit", "2b118800", (5, 24000, 48000, 2, 1024)),
         ("HE-AAC v2, explicit, mono core", "eb098800", (29, 24000, 48000, 2, 1024)),
         ("HE-AAC behind a core that old decoders know", "131056e598", (2, 24000, 48000, 2, 1024)),
+        ("HE-AAC v2 behind a mono core", "130856e59d4880", (2, 24000, 48000, 2, 1024)),
+        ("a core whose extension says no SBR", "131056e500", (2, 24000, 24000, 2, 1024)),
         ("escaped rate 44056", "1780560c10", (2, 44056, 44056, 2, 1024)),
     ] {
         let config = Config::from_fmtp(&format!("mode=AAC-hbr; Config={text}")).expect("there is one").expect(name);
         let is =
             (config.object_type, config.sample_rate, config.output_sample_rate, config.channels, config.frame_length);
         assert_eq!(is, expected, "{name}");
-        assert_eq!(config.codec_string(), format!("mp4a.40.{}", expected.0));
+        let full = match (name.contains("v2"), config.output_sample_rate > config.sample_rate) {
+            (true, _) => 29,
+            (false, true) => 5,
+            (false, false) => 2,
+        };
+        assert_eq!(config.codec_string(), format!("mp4a.40.{full}"), "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -229,6 +229,7 @@ pub struct SourceInfo {
     pub bytes: AtomicU64,
     /// 0: none.
     publisher: AtomicU64,
+    begun: AtomicBool,
     description: Mutex<Description>,
     reception: Mutex<Option<Reception>>,
     multicast: Mutex<Option<Arc<GroupInfo>>>,
@@ -255,6 +256,7 @@ impl SourceInfo {
             started: Started::now(),
             bytes: AtomicU64::new(0),
             publisher: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
             description: Mutex::default(),
             reception: Mutex::default(),
             multicast: Mutex::default(),
@@ -271,8 +273,14 @@ impl SourceInfo {
         Some(self.publisher.load(Relaxed)).filter(|id| *id != 0)
     }
 
+    /// Whether anybody has published yet: a path is claimed some time before. Who sees this sees the publisher's description.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Acquire)
+    }
+
     pub(crate) fn set_publisher(&self, id: Option<u64>) {
         self.publisher.store(id.unwrap_or(0), Relaxed);
+        self.begun.fetch_or(id.is_some(), Release);
         *lock(&self.reception) = None;
     }
 

@@ -59,6 +59,11 @@ impl Supervisor {
         None
     }
 
+    /// Sources that were published; a path that is only claimed has nothing to show.
+    fn begun(&self) -> impl Iterator<Item = &Arc<SourceInfo>> {
+        self.sources.values().map(|found| &found.info).filter(|info| info.has_begun())
+    }
+
     fn sweep(&mut self) {
         self.sources.retain(|path, found| {
             let live = found.source.connected();
@@ -109,7 +114,7 @@ impl Handler<Find> for Supervisor {
     type Result = Option<Found>;
 
     fn handle(&mut self, find: Find, _: &mut Self::Context) -> Self::Result {
-        self.live(&find.path)
+        self.live(&find.path).filter(|found| found.info.has_begun())
     }
 }
 
@@ -144,10 +149,8 @@ impl Handler<List> for Supervisor {
     fn handle(&mut self, list: List, _: &mut Self::Context) -> SourceList {
         self.sweep();
         let after = (Bound::Excluded(list.after), Bound::Unbounded);
-        SourceList {
-            total: self.sources.len(),
-            sources: self.sources.range(after).take(list.limit).map(|(_, found)| Arc::clone(&found.info)).collect(),
-        }
+        let sources = self.sources.range(after).map(|(_, found)| &found.info).filter(|info| info.has_begun());
+        SourceList { total: self.begun().count(), sources: sources.take(list.limit).cloned().collect() }
     }
 }
 
@@ -157,7 +160,7 @@ impl Handler<GetRuntime> for Supervisor {
     fn handle(&mut self, asked: GetRuntime, _: &mut Self::Context) -> Runtime {
         self.sweep();
         let mut runtime = Runtime {
-            sources: self.sources.len(),
+            sources: self.begun().count(),
             consumers: self.sources.values().map(|found| found.info.consumer_count()).sum(),
             ..self.measure()
         };

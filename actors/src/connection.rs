@@ -281,7 +281,7 @@ impl Socket {
 
     /// Waits until bytes are taken again; an error once the peer took none for `write_timeout`, or when killed.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.poll_killed(cx)?;
+        self.link.check()?;
         loop {
             let flushed = self.try_flush()?;
             match self.io.tcp()?.poll_write_ready(cx) {
@@ -289,6 +289,9 @@ impl Socket {
                 // Encrypted bytes are left and the kernel takes some.
                 Poll::Ready(_) => {}
                 Poll::Pending => {
+                    // Only who waits leaves a waker: it keeps the memory of its task, and the one before the hand-over to
+                    // a viewer is of 8 KiB.
+                    self.link.poll_killed(cx)?;
                     let error = ready!(self.stuck.poll(cx));
                     self.reset_on_close();
                     return Poll::Ready(Err(error));
@@ -325,6 +328,9 @@ impl AsyncRead for Socket {
             let n = buf.remaining().min(this.pushed_back.len());
             buf.put_slice(&this.pushed_back[..n]);
             this.pushed_back.advance(n);
+            if this.pushed_back.is_empty() {
+                this.pushed_back = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         if let Io::Tls(_) = this.io {

@@ -4,6 +4,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context as Task, Poll};
 
 use actix::prelude::*;
+use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
 use super::session::{MIN_READ, READ_BUFFER, RtspSession};
@@ -65,7 +66,13 @@ impl ActorFuture<RtspSession> for Listen {
             let room = buffer.capacity() - buffer.len();
             let read = pin!(socket.borrow_mut().read_buf(buffer)).poll(task);
             match read {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // A player says little, and seldom.
+                    if buffer.is_empty() && publishing.is_none() {
+                        *buffer = BytesMut::new();
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(0)) => {
                     session.end("the client closed the connection", ctx);
                     return Poll::Ready(());

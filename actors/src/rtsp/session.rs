@@ -105,7 +105,7 @@ impl RtspSession {
                 carrier,
                 parser: Parser::default(),
                 session,
-                buffer: BytesMut::with_capacity(MIN_READ),
+                buffer: BytesMut::new(),
                 outbox: Outbox::default(),
                 publishing: None,
                 looked_after: false,

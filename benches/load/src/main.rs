@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
+mod callers;
 mod clip;
 mod engine;
 mod hls;

@@ -43,7 +43,7 @@ const fn row(title: &'static str, at_most: f64, unit: &'static str, figure: Figu
     Row { title, at_most, unit, figure }
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 15] = [
     row("CPU a GB, ws-flv, by the limit's", 1.25, "", Figure::Ratio("ws-flv 200", "limit flv 200", net)),
     row("CPU a GB, http-flv, by the limit's", 1.25, "", Figure::Ratio("http-flv 200", "limit flv 200", net)),
     row("CPU a GB, RTSP-TCP, by the limit's", 1.25, "", Figure::Ratio("rtsp-tcp 200", "limit rtsp-tcp 200", net)),
@@ -80,6 +80,24 @@ const ROWS: [Row; 12] = [
         1.15,
         "",
         Figure::Ratio("ws-flv 20x50", "ws-flv 1x1000", net),
+    ),
+    row(
+        "p99 latency beside GET /runtime, above that without",
+        1.0,
+        " ms",
+        Figure::Difference("1000 sources, GET /runtime", "1000 sources", p99),
+    ),
+    row(
+        "p99 latency beside GET /streams, above that without",
+        1.0,
+        " ms",
+        Figure::Difference("1000 sources, GET /streams", "1000 sources", p99),
+    ),
+    row(
+        "p99 latency beside GET /streams of all in a page, above that without",
+        1.0,
+        " ms",
+        Figure::Difference("1000 sources, GET /streams, all", "1000 sources", p99),
     ),
 ];
 

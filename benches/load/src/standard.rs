@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::Stream;
+use crate::callers::Callers;
 use crate::hub::Hub;
 use crate::limit::Limit;
 use crate::measure::{self, Plan};
@@ -20,9 +21,16 @@ use crate::target::Transport;
 const STREAM: Stream = Stream { bitrate: 2e6, fps: 25.0, gop: 50 };
 /// As large in frames, a fifth as often: so many viewers of [`STREAM`] are beyond two cores.
 const SLOW: Stream = Stream { bitrate: 4e5, fps: 5.0, gop: 10 };
+/// Of sources that are only there to be listed.
+const QUIET: Stream = Stream { bitrate: 5e4, fps: 2.0, gop: 4 };
+/// How many of them.
+const LISTED: usize = 1000;
+/// Connections of scripts that ask without a pause.
+const CALLERS: usize = 8;
 /// Joins a second, and for how many viewers: five seconds of them.
 const JOINS: (f64, usize) = (200.0, 1000);
 const PATH: &str = "/load/{i}";
+const LISTED_PATH: &str = "/listed/{i}";
 /// Between runs: what the last one left in the kernel settles.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -62,6 +70,8 @@ enum How {
     Play(Transport),
     Join(Transport),
     Ingest,
+    /// Play websocket-flv on a hub with [`LISTED`] sources more, of which scripts ask this.
+    Beside(Option<&'static str>),
 }
 
 /// One run of the set.
@@ -73,14 +83,20 @@ struct Run {
     streams: usize,
     viewers: usize,
     stream: Stream,
+    /// Seconds of the window, and of a hub without viewers before it.
+    window: (u64, u64),
 }
 
 const fn play(name: &'static str, who: Who, transport: Transport, viewers: usize) -> Run {
-    Run { name, who, how: How::Play(transport), streams: 1, viewers, stream: STREAM }
+    Run { name, who, how: How::Play(transport), streams: 1, viewers, stream: STREAM, window: (6, 1) }
+}
+
+const fn beside(name: &'static str, call: Option<&'static str>) -> Run {
+    Run { how: How::Beside(call), ..play(name, Who::Hub, Transport::WsFlv, 200) }
 }
 
 /// In this order, a limit right before what is compared with it.
-const RUNS: [Run; 17] = [
+const RUNS: [Run; 21] = [
     play("limit flv 200", Who::Limit, Transport::HttpFlv, 200),
     play("ws-flv 200", Who::Hub, Transport::WsFlv, 200),
     play("http-flv 200", Who::Hub, Transport::HttpFlv, 200),
@@ -90,7 +106,8 @@ const RUNS: [Run; 17] = [
     play("rtsp-udp 200", Who::Hub, Transport::RtspUdp, 200),
     play("limit flv 2000", Who::Limit, Transport::HttpFlv, 2000),
     play("ws-flv 2000", Who::Hub, Transport::WsFlv, 2000),
-    Run { stream: SLOW, ..play("ws-flv 100 at 5 fps", Who::Hub, Transport::WsFlv, 100) },
+    // So few cost little: what the hub burns without viewers must be known as well.
+    Run { stream: SLOW, window: (20, 10), ..play("ws-flv 100 at 5 fps", Who::Hub, Transport::WsFlv, 100) },
     Run { stream: SLOW, ..play("ws-flv 4000 at 5 fps", Who::Hub, Transport::WsFlv, 4000) },
     play("ws-flv 1x1000", Who::Hub, Transport::WsFlv, 1000),
     Run { streams: 20, ..play("ws-flv 20x50", Who::Hub, Transport::WsFlv, 1000) },
@@ -98,6 +115,10 @@ const RUNS: [Run; 17] = [
     Run { streams: 10, ..play("hls 10x30", Who::Hub, Transport::Hls, 300) },
     Run { how: How::Ingest, streams: 200, ..play("limit ingest 200", Who::Limit, Transport::WsFlv, 0) },
     Run { how: How::Ingest, streams: 200, ..play("ingest 200", Who::Hub, Transport::WsFlv, 0) },
+    beside("1000 sources", None),
+    beside("1000 sources, GET /runtime", Some("/api/v1/runtime")),
+    beside("1000 sources, GET /streams", Some("/api/v1/streams")),
+    beside("1000 sources, GET /streams, all", Some("/api/v1/streams?page_size=1000")),
 ];
 
 /// Every run's outcomes, by name, one a round.
@@ -145,6 +166,7 @@ fn once(run: &Run, options: &Standard) -> Result<Outcome> {
                     measure::play(&limit_plan(&limit, transport, run.viewers))?
                 }
                 How::Ingest => ingest(run, limit.address, limit.pid())?,
+                How::Beside(_) => bail!("a bare loop has no REST"),
             }
         }
         Who::Hub => {
@@ -153,6 +175,7 @@ fn once(run: &Run, options: &Standard) -> Result<Outcome> {
                 How::Ingest => ingest(run, hub.address, hub.pid())?,
                 How::Play(transport) => watched(run, &hub, transport, measure::play)?,
                 How::Join(transport) => watched(run, &hub, transport, measure::join)?,
+                How::Beside(call) => beside_calls(run, &hub, call)?,
             }
         }
     };
@@ -169,11 +192,24 @@ fn watched(run: &Run, hub: &Hub, transport: Transport, measure: fn(&Plan) -> Res
     plan.streams = run.streams;
     plan.udp = transport == Transport::RtspUdp;
     plan.pid = Some(hub.pid());
+    (plan.window, plan.baseline) = (Duration::from_secs(run.window.0), Duration::from_secs(run.window.1));
     if let How::Join(_) = run.how {
         plan.rate = JOINS.0;
     }
     let outcome = measure(&plan)?;
     publishing.finish()?;
+    Ok(outcome)
+}
+
+fn beside_calls(run: &Run, hub: &Hub, call: Option<&str>) -> Result<Outcome> {
+    let push = Transport::RtspTcp.url(hub.address, LISTED_PATH);
+    let listed = Publishing::start(&push, LISTED, QUIET.clip())?;
+    let callers = call.map(|path| Callers::start(hub.address, path, CALLERS)).transpose()?;
+    let outcome = watched(run, hub, Transport::WsFlv, measure::play)?;
+    if let Some(callers) = callers {
+        println!("{}: {:.0} calls/s", run.name, callers.finish()?);
+    }
+    listed.finish()?;
     Ok(outcome)
 }
 

@@ -233,7 +233,7 @@ pub struct SourceInfo {
     /// 0: none.
     publisher: AtomicU64,
     begun: AtomicBool,
-    description: Mutex<Description>,
+    description: Mutex<Arc<Description>>,
     reception: Mutex<Option<Reception>>,
     multicast: Mutex<Option<Arc<GroupInfo>>>,
     consumers: Mutex<BTreeMap<u32, Arc<Consumer>>>,
@@ -337,12 +337,12 @@ impl SourceInfo {
     }
 
     /// What is known now.
-    pub fn description(&self) -> Description {
-        lock(&self.description).clone()
+    pub fn description(&self) -> Arc<Description> {
+        Arc::clone(&lock(&self.description))
     }
 
     pub(crate) fn describe(&self, change: impl FnOnce(&mut Description)) {
-        change(&mut lock(&self.description));
+        change(Arc::make_mut(&mut lock(&self.description)));
     }
 
     /// Its consumers by number.

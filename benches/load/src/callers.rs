@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -14,48 +15,70 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a page of a thousand streams, several times over.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// Connections that call.
+/// What calls, in a process of the least priority: scripts run on other machines, and are not to take the cores from the hub and
+/// its viewers here.
 #[derive(Debug)]
 pub(crate) struct Callers {
     start: Instant,
-    stop: Arc<AtomicBool>,
-    calls: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<Result<()>>>,
+    process: Child,
 }
 
 impl Callers {
     /// `connections` that ask for `path` with an administrator's token, from now on.
     pub(crate) fn start(address: SocketAddr, path: &str, connections: usize) -> Result<Self> {
-        let token = log_in(address)?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
-        let (stop, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let caller = |_| {
-            let (request, stop, calls) = (request.clone(), Arc::clone(&stop), Arc::clone(&calls));
-            std::thread::spawn(move || {
-                let mut connection = Connection::open(address)?;
-                while !stop.load(Relaxed) {
-                    connection.call(request.as_bytes())?;
-                    calls.fetch_add(1, Relaxed);
-                }
-                Ok(())
-            })
-        };
-        let threads = (0..connections).map(caller).collect();
-        Ok(Self { start: Instant::now(), stop, calls, threads })
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(std::env::current_exe()?).arg("call");
+        command.args(["--address", &address.to_string(), "--path", path, "--connections", &connections.to_string()]);
+        let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting callers")?;
+        Ok(Self { start: Instant::now(), process })
     }
 
     /// Calls a second. An error: one was not answered well.
-    pub(crate) fn finish(self) -> Result<f64> {
-        let rate = self.calls.load(Relaxed) as f64 / self.start.elapsed().as_secs_f64();
-        self.stop.store(true, Relaxed);
-        for thread in self.threads {
-            match thread.join() {
-                Ok(result) => result?,
-                Err(_) => bail!("a caller panicked"),
-            }
-        }
-        Ok(rate)
+    pub(crate) fn finish(mut self) -> Result<f64> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        // They stop when nobody holds the other end any more.
+        drop(self.process.stdin.take());
+        let mut told = String::new();
+        self.process.stdout.take().context("callers tell something")?.read_to_string(&mut told)?;
+        ensure!(self.process.wait()?.success(), "calls were not answered well");
+        Ok(told.trim().parse::<u64>().with_context(|| format!("callers told {told:?}"))? as f64 / seconds)
     }
+}
+
+impl Drop for Callers {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The process: calls until its standard input ends, then tells how often.
+pub(crate) fn call(address: SocketAddr, path: &str, connections: usize) -> Result<()> {
+    let token = log_in(address)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let (stop, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+    let caller = |_| {
+        let (request, stop, calls) = (request.clone(), Arc::clone(&stop), Arc::clone(&calls));
+        std::thread::spawn(move || {
+            let mut connection = Connection::open(address)?;
+            while !stop.load(Relaxed) {
+                connection.call(request.as_bytes())?;
+                calls.fetch_add(1, Relaxed);
+            }
+            Ok(())
+        })
+    };
+    let threads: Vec<JoinHandle<Result<()>>> = (0..connections).map(caller).collect();
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    stop.store(true, Relaxed);
+    for thread in threads {
+        match thread.join() {
+            Ok(result) => result?,
+            Err(_) => bail!("a caller panicked"),
+        }
+    }
+    println!("{}", calls.load(Relaxed));
+    Ok(())
 }
 
 /// The first account of a hub without `users.json` is taken from this machine.

@@ -1,6 +1,7 @@
 //! `hub-load`: pushes synthetic streams to a live media server, plays them many times, and tells what that cost the server
 //! and how late each frame was, beside the limit: a bare loop that writes the same bytes. See README.md.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -104,6 +105,16 @@ enum Command {
         /// The hub's program.
         #[arg(long, default_value = "target/release/ipchub")]
         hub: PathBuf,
+    },
+    /// Call REST without a pause until standard input ends, and tell how often.
+    #[command(hide = true)]
+    Call {
+        #[arg(long)]
+        address: SocketAddr,
+        #[arg(long)]
+        path: String,
+        #[arg(long)]
+        connections: usize,
     },
     /// The limit's process.
     #[command(hide = true)]
@@ -238,6 +249,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Standard(standard) => standard::run(&standard),
         Command::Smoke { hub } => smoke::run(&hub),
+        Command::Call { address, path, connections } => callers::call(address, &path, connections),
         Command::LimitServer { stream } => limit::serve(&stream),
     }
 }

@@ -124,10 +124,11 @@ pub(crate) async fn playlist(
     let query = query?;
     let (session, awaited, skip, format) = (query.session()?, query.awaited()?, query.skip()?, query.format()?);
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
-    let tracks = found.info.description().tracks;
+    let description = found.info.description();
+    let tracks = &description.tracks;
     let plan = match format {
-        Format::Fmp4 => output::hls_plan(&tracks),
-        Format::Ts => Output::Ts.plan(&tracks),
+        Format::Fmp4 => output::hls_plan(tracks),
+        Format::Ts => Output::Ts.plan(tracks),
     };
     if let Some(reason) = plan.refusal() {
         return Err(ApiError::NotFound(format!("{path} cannot be sent as HLS: {reason}")));

@@ -101,8 +101,9 @@ pub async fn live(
         return snapshot::answer(&request, &hub, &path).await;
     }
     let found = hub.supervisor.send(Open { path: path.clone(), original_path }).await??;
-    let tracks = found.info.description().tracks;
-    if let Some(reason) = output.plan(&tracks).refusal() {
+    let description = found.info.description();
+    let tracks = &description.tracks;
+    if let Some(reason) = output.plan(tracks).refusal() {
         let name = output.name().to_uppercase();
         return Err(ApiError::NotFound(format!("{path} cannot be sent as {name}: {reason}")));
     }
@@ -114,7 +115,7 @@ pub async fn live(
         return watch(&request, response.take(), hub, found, output, Websocket::default());
     }
     let mut response = HttpResponse::Ok();
-    response.content_type(output.media_type(&tracks)).insert_header((CACHE_CONTROL, "no-store")).force_close();
+    response.content_type(output.media_type(tracks)).insert_header((CACHE_CONTROL, "no-store")).force_close();
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }

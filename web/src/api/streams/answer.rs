@@ -197,10 +197,10 @@ struct Video {
     clockrate: u32,
 }
 
-impl From<VideoInfo> for Video {
-    fn from(info: VideoInfo) -> Self {
+impl From<&VideoInfo> for Video {
+    fn from(info: &VideoInfo) -> Self {
         Self {
-            codec: info.codec,
+            codec: info.codec.clone(),
             width: info.width,
             height: info.height,
             fixedframerate: info.fixed_frame_rate,
@@ -232,10 +232,10 @@ struct Audio {
     datarate: f64,
 }
 
-impl From<AudioInfo> for Audio {
-    fn from(info: AudioInfo) -> Self {
+impl From<&AudioInfo> for Audio {
+    fn from(info: &AudioInfo) -> Self {
         Self {
-            codec: info.codec,
+            codec: info.codec.clone(),
             samplerate: info.sample_rate,
             samplesize: info.sample_size,
             channels: info.channels,
@@ -328,17 +328,18 @@ impl From<&Consumer> for Viewer {
 /// What is known of a source now.
 pub(super) fn stream(info: &SourceInfo, with_consumers: bool) -> Stream {
     let description = info.description();
-    let (outputs, consumers) = (Outputs::of(&description), info.consumers());
+    let viewers = || info.consumers().iter().map(|consumer| Viewer::from(&**consumer)).collect::<Vec<_>>();
+    let cs = with_consumers.then(viewers);
     Stream {
         start_on: format::time(info.started.on),
         path: info.path.clone(),
-        addr: description.addr,
+        addr: description.addr.clone(),
         size: info.bytes.load(Relaxed) / 1024,
-        video: description.video.map(Video::from),
-        audio: description.audio.map(Audio::from),
-        outputs,
-        cc: consumers.len(),
-        cs: with_consumers.then(|| consumers.iter().map(|consumer| Viewer::from(&**consumer)).collect()),
+        video: description.video.as_ref().map(Video::from),
+        audio: description.audio.as_ref().map(Audio::from),
+        outputs: Outputs::of(&description),
+        cc: cs.as_ref().map_or_else(|| info.consumer_count(), Vec::len),
+        cs,
         reception: info.reception().map(Packets::from),
         multicast: info.multicast().map(|group| Group::from(&*group)),
     }

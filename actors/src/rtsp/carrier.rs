@@ -116,10 +116,13 @@ impl RtspSession {
 
     /// A track may have been given up.
     pub(super) fn follow_tracks(&mut self) {
-        let Self { session, playing, carrier, .. } = self;
+        let Self { session, playing, carrier, ports, .. } = self;
         match (carrier, playing) {
             (Carrier::Wsp(control), _) => control.follow_tracks(session.play_transports()),
-            (_, Some(playing)) => playing.set_transports(session.play_transports()),
+            (_, Some(playing)) => {
+                playing.set_transports(session.play_transports());
+                playing.line().inspect(|line| line.set_ways(ports.ways(session.play_transports())));
+            }
             (_, None) => {}
         }
     }

@@ -1,40 +1,74 @@
-//! A playing session's way to its socket past its actor.
+//! A playing session's ways to its client past its actor.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ipchub_media::rtsp::session::TrackTransport;
 
+use super::udp::UdpRoute;
 use crate::branch::{Direct, Gate, Written};
 use crate::connection::Socket;
+use crate::info::Consumer;
+use crate::meter::Stats;
 use crate::rtp_lane::RtpPackets;
 
-/// What a session over TCP or a websocket shares with its branch while it plays. Replies and packets may come in any order, as
-/// long as each is whole.
+/// How a track goes to the client.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    /// Not at all: it was not set up, or the sender of a multicast group sends it.
+    None,
+    /// On the RTSP connection.
+    Interleaved {
+        /// The client's channel for RTP.
+        rtp: u8,
+        /// The client's channel for RTCP.
+        rtcp: u8,
+    },
+    /// As datagrams.
+    Udp(Rc<UdpRoute>),
+}
+
+/// What a session shares with its branch while it plays. Replies and packets may come in any order, as long as each is whole.
 #[derive(Debug)]
 pub(crate) struct Line {
     socket: Rc<RefCell<Socket>>,
     pub(super) gate: Gate,
-    transports: RefCell<Vec<Option<TrackTransport>>>,
+    /// Index: track.
+    ways: RefCell<Vec<Way>>,
     /// Each packet is a message of a websocket.
     over_websocket: bool,
+    consumer: Arc<Consumer>,
+    stats: Arc<Stats>,
 }
 
 impl Line {
     pub(super) fn new(
         socket: &Rc<RefCell<Socket>>,
-        transports: &[Option<TrackTransport>],
+        ways: Vec<Way>,
         over_websocket: bool,
+        consumer: &Arc<Consumer>,
+        stats: &Arc<Stats>,
     ) -> Rc<Self> {
-        let transports = RefCell::new(transports.to_vec());
-        Rc::new(Self { socket: Rc::clone(socket), gate: Gate::default(), transports, over_websocket })
+        let (socket, consumer, stats) = (Rc::clone(socket), Arc::clone(consumer), Arc::clone(stats));
+        Rc::new(Self { socket, gate: Gate::default(), ways: RefCell::new(ways), over_websocket, consumer, stats })
     }
 
-    pub(super) fn set_transports(&self, transports: &[Option<TrackTransport>]) {
-        *self.transports.borrow_mut() = transports.to_vec();
+    pub(super) fn set_ways(&self, ways: Vec<Way>) {
+        *self.ways.borrow_mut() = ways;
+    }
+
+    /// How a track goes.
+    pub(super) fn way(&self, track: usize) -> Ref<'_, Way> {
+        Ref::map(self.ways.borrow(), |ways| ways.get(track).unwrap_or(&Way::None))
+    }
+
+    /// Sends packets as datagrams, as far as the hub's socket takes them now.
+    pub(super) fn send(&self, route: &UdpRoute, packets: &RtpPackets) {
+        if let Some(packed) = &packets.datagrams {
+            self.consumer.sent_datagrams(route.send(packets.rtcp, packed), &self.stats);
+        }
     }
 
     fn try_write(&self, bytes: &Bytes) -> io::Result<Written> {
@@ -53,14 +87,17 @@ impl Direct<Arc<RtpPackets>> for Line {
         if !self.gate.is_clear() {
             return Written::Nothing;
         }
-        match self.transports.borrow().get(packets.track) {
-            Some(Some(TrackTransport::Interleaved { rtp, rtcp })) => {
+        match &*self.way(packets.track) {
+            Way::Interleaved { rtp, rtcp } => {
                 let bytes = packets.on_channel(if packets.rtcp { *rtcp } else { *rtp }, self.over_websocket);
                 // An error is the actor's to see.
                 self.try_write(&bytes).unwrap_or(Written::Part(0))
             }
-            // The track was not set up.
-            _ => Written::All,
+            Way::Udp(route) => {
+                self.send(route, packets);
+                Written::All
+            }
+            Way::None => Written::All,
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use ipchub_media::rtsp::session::{self as machine, TrackTransport};
 
 use super::carrier::Carrier;
-use super::line::Line;
+use super::line::{Line, Way};
 use super::multicast::groups::Lease;
 use super::multicast::{Member, Membership, join};
 use super::session::RtspSession;
@@ -83,9 +83,10 @@ impl Playing {
     pub(crate) fn set_transports(&mut self, transports: &[Option<TrackTransport>]) {
         self.transports.clear();
         self.transports.extend_from_slice(transports);
-        if let Some(line) = &self.line {
-            line.set_transports(transports);
-        }
+    }
+
+    pub(super) fn line(&self) -> Option<&Rc<Line>> {
+        self.line.as_ref()
     }
 
     /// Enters the branch of the source on this thread, and asks the source for what it has cached.
@@ -202,10 +203,11 @@ impl RtspSession {
             let playing = Playing::new(request, consumer, found);
             return self.join_group(lease, playing, ctx);
         }
-        let line = (!udp).then(|| Line::new(self.socket(), &request.transports, form == Form::Websocket));
+        let ways = self.ports().ways(&request.transports);
+        let line = Line::new(self.socket(), ways, form == Form::Websocket, &consumer, &self.hub.stats);
         let mut playing = Playing::new(request, consumer, found);
         let actor = (ctx.address().recipient(), ctx.address().recipient());
-        let opening = playing.subscribe(&self.hub, form, actor, line);
+        let opening = playing.subscribe(&self.hub, form, actor, Some(line));
         ctx.wait(opening.into_actor(self).map(move |opening, session, ctx| match opening {
             Ok(opening) => {
                 let RtpOpening { chunks, starts } = opening;
@@ -252,26 +254,19 @@ impl RtspSession {
     /// `written` bytes of it went out already.
     fn send_chunk(&mut self, chunk: &RtpPackets, written: usize, ctx: &mut Context<Self>) {
         let over_websocket = matches!(self.carrier, Carrier::Websocket(_));
-        let Some((outbox, socket, playing, ports)) = self.sending() else { return };
-        match playing.transports.get(chunk.track).and_then(Option::as_ref) {
-            // The group's sender has sent it.
-            None | Some(TrackTransport::Multicast) => {}
-            Some(TrackTransport::Interleaved { rtp, rtcp }) => {
-                let channel = if chunk.rtcp { *rtcp } else { *rtp };
-                let bytes = chunk.on_channel(channel, over_websocket);
-                let sent = send_now(outbox, &mut socket.borrow_mut(), &bytes, written);
-                match sent {
-                    Ok(true) => {}
-                    Ok(false) => self.send_later(ctx),
-                    Err(error) => self.fail(&error, ctx),
-                }
+        let Some((outbox, socket, line)) = self.sending() else { return };
+        let sent = match &*line.way(chunk.track) {
+            Way::None => return,
+            Way::Interleaved { rtp, rtcp } => {
+                let bytes = chunk.on_channel(if chunk.rtcp { *rtcp } else { *rtp }, over_websocket);
+                send_now(outbox, &mut socket.borrow_mut(), &bytes, written)
             }
-            Some(TrackTransport::Udp { .. }) => {
-                let (Some(route), Some(packed)) = (ports.route(chunk.track), &chunk.datagrams) else { return };
-                let sent = route.send(chunk.rtcp, packed);
-                let consumer = Arc::clone(&playing.consumer);
-                consumer.sent_datagrams(sent, &self.hub.stats);
-            }
+            Way::Udp(route) => return line.send(route, chunk),
+        };
+        match sent {
+            Ok(true) => {}
+            Ok(false) => self.send_later(ctx),
+            Err(error) => self.fail(&error, ctx),
         }
     }
 }

@@ -16,6 +16,7 @@ use ipchub_media::rtsp::session::{
 use ipchub_media::sdp::AddressFamily;
 
 use super::carrier::Carrier;
+use super::line::Line;
 use super::listening::{Drain, Listen};
 use super::login::without_query;
 use super::playing::Playing;
@@ -57,7 +58,7 @@ pub struct RtspSession {
     looked_after: bool,
     pub(super) playing: Option<Playing>,
     /// Claimed from SETUP on.
-    ports: Ports,
+    pub(super) ports: Ports,
     /// Sessions have different ones.
     number: u64,
     /// Last request or media.
@@ -193,9 +194,9 @@ impl RtspSession {
     }
 
     /// What sending a chunk needs.
-    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &Rc<RefCell<Socket>>, &Playing, &Ports)> {
-        let Self { outbox, socket, playing, ports, .. } = self;
-        playing.as_ref().map(|playing| (outbox, &*socket, playing, &*ports))
+    pub(super) fn sending(&mut self) -> Option<(&mut Outbox, &RefCell<Socket>, &Line)> {
+        let Self { outbox, socket, playing, .. } = self;
+        playing.as_ref().and_then(Playing::line).map(|line| (outbox, &**socket, &**line))
     }
 
     /// Nothing that comes wakes it up until it reads again.

@@ -4,14 +4,15 @@ pub(crate) mod batch;
 mod claims;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::meter::Stats;
 use crate::rtp_lane::Packed;
@@ -43,11 +44,12 @@ pub struct Datagrams {
     pub datagrams: Vec<Bytes>,
 }
 
-/// The pair of ports.
+/// The pair of ports. What cannot be sent at once is not sent, so nobody waits to send: the kernel would wake a thread for each
+/// datagram that a viewer of this machine, or the network's driver, has done with.
 #[derive(Debug)]
 pub struct UdpPorts {
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
+    rtp: AsyncFd<UdpSocket>,
+    rtcp: AsyncFd<UdpSocket>,
     ports: (u16, u16),
     /// The sockets are of IPv6 and take IPv4 too.
     dual: bool,
@@ -62,7 +64,7 @@ impl UdpPorts {
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..tries {
             let rtp = bind(port)?;
-            let even = rtp.local_addr()?.port();
+            let even = rtp.get_ref().local_addr()?.port();
             // RFC 3550, section 11: RTP on the even port. Some players insist.
             if even % 2 == 1 || even == u16::MAX {
                 last = io::Error::new(io::ErrorKind::InvalidInput, format!("the RTP port {even} is not even"));
@@ -71,7 +73,7 @@ impl UdpPorts {
             match bind(even + 1) {
                 Ok(rtcp) => {
                     let ports = (even, even + 1);
-                    let dual = rtp.local_addr()?.is_ipv6();
+                    let dual = rtp.get_ref().local_addr()?.is_ipv6();
                     let (claims, batches) = (Mutex::default(), Batches::new());
                     return Ok(Self { rtp, rtcp, ports, dual, claims, batches });
                 }
@@ -96,28 +98,28 @@ impl UdpPorts {
 
     async fn receive(&self, rtcp: bool, stats: &Stats) {
         let socket = if rtcp { &self.rtcp } else { &self.rtp };
-        let mut buffer = BytesMut::with_capacity(4 * MAX_DATAGRAM);
+        let mut buffer = BytesMut::zeroed(4 * MAX_DATAGRAM);
         let mut batch: Option<(SocketAddr, Vec<Bytes>)> = None;
         loop {
-            if buffer.capacity() < MAX_DATAGRAM {
-                buffer.reserve(4 * MAX_DATAGRAM);
+            if buffer.len() < MAX_DATAGRAM {
+                buffer = BytesMut::zeroed(4 * MAX_DATAGRAM);
             }
-            let from = match socket.try_recv_buf_from(&mut buffer) {
-                Ok((_, from)) => SocketAddr::new(from.ip().to_canonical(), from.port()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            // It fails when the hub ends.
+            let Ok(mut ready) = socket.readable().await else { return };
+            let (length, from) = match ready.try_io(|socket| socket.get_ref().recv_from(&mut buffer)) {
+                Ok(Ok((length, from))) => (length, SocketAddr::new(from.ip().to_canonical(), from.port())),
+                Err(_) => {
                     self.deliver(rtcp, batch.take(), stats);
-                    // An error shows at the next receive.
-                    let _ = socket.readable().await;
                     continue;
                 }
                 // Linux reports a peer's closed port here; it concerns that peer only.
-                Err(error) => {
+                Ok(Err(error)) => {
                     log::debug!("UDP port {}: {error}", if rtcp { self.ports.1 } else { self.ports.0 });
                     tokio::task::yield_now().await;
                     continue;
                 }
             };
-            let datagram = buffer.split().freeze();
+            let datagram = buffer.split_to(length).freeze();
             match &mut batch {
                 Some((sender, datagrams)) if *sender == from && datagrams.len() < MAX_BATCH => datagrams.push(datagram),
                 _ => self.deliver(rtcp, batch.replace((from, vec![datagram])), stats),
@@ -179,14 +181,14 @@ impl UdpRoute {
     /// Sends RTCP to the client, if the socket takes it now.
     pub fn send_rtcp(&self, bytes: &[u8]) {
         // A lost report is made up for by the next.
-        let _ = self.ports.rtcp.try_send_to(bytes, self.ports.reachable(self.claim.address(true)));
+        let _ = self.ports.rtcp.get_ref().send_to(bytes, self.ports.reachable(self.claim.address(true)));
     }
 
     /// Sends packets to the client, as far as the socket takes them now.
     pub fn send(&self, rtcp: bool, packed: &Packed) -> Sent {
         let socket = if rtcp { &self.ports.rtcp } else { &self.ports.rtp };
         let to = self.ports.reachable(self.claim.address(rtcp));
-        self.ports.batches.send(socket, to, packed, &self.offload)
+        self.ports.batches.send(socket.get_ref(), to, packed, &self.offload)
     }
 }
 
@@ -197,7 +199,11 @@ impl Drop for UdpRoute {
 }
 
 /// Binds for IPv6 and IPv4 alike, or for IPv4 where the machine has no IPv6.
-fn bind(port: u16) -> io::Result<UdpSocket> {
+#[expect(
+    deprecated,
+    reason = "its successor is `unsafe`: a descriptor might change or be closed, which a `UdpSocket`'s does not"
+)]
+fn bind(port: u16) -> io::Result<AsyncFd<UdpSocket>> {
     let open = |domain, address: SocketAddr| {
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         if domain == Domain::IPV6 {
@@ -208,7 +214,7 @@ fn bind(port: u16) -> io::Result<UdpSocket> {
         let _ = socket.set_send_buffer_size(SEND_BUFFER);
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        UdpSocket::from_std(socket.into())
+        AsyncFd::with_interest(socket.into(), Interest::READABLE)
     };
     match open(Domain::IPV6, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied => {

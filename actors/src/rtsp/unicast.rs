@@ -1,6 +1,7 @@
 //! UDP between an RTSP session and its client: the claims on the client's ports, from SETUP on, and what a player says of its
 //! packets' way.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use actix::prelude::*;
 use ipchub_media::rtp::rtcp::{self, ReportBlock, Rtcp};
 use ipchub_media::rtsp::session::TrackTransport;
 
+use super::line::Way;
 use super::multicast::groups::Lease;
 use super::session::RtspSession;
 use super::udp::{Datagrams, KnownBy, UdpRoute, Wanted};
@@ -16,7 +18,7 @@ use crate::info::Loss;
 /// The claims of a session that plays; index: track.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
-    routes: Vec<Option<UdpRoute>>,
+    routes: Vec<Option<Rc<UdpRoute>>>,
     /// The last report of each track.
     reports: Vec<Option<ReportBlock>>,
     /// The source's multicast group, while a track goes there.
@@ -24,13 +26,19 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    pub(super) fn route(&self, track: usize) -> Option<&UdpRoute> {
-        self.routes.get(track)?.as_ref()
+    /// How each track goes to the client. One over UDP is claimed before.
+    pub(super) fn ways(&self, transports: &[Option<TrackTransport>]) -> Vec<Way> {
+        let way = |(track, transport): (usize, &Option<TrackTransport>)| match transport {
+            Some(TrackTransport::Interleaved { rtp, rtcp }) => Way::Interleaved { rtp: *rtp, rtcp: *rtcp },
+            Some(TrackTransport::Udp { .. }) => self.routes.get(track).cloned().flatten().map_or(Way::None, Way::Udp),
+            Some(TrackTransport::Multicast) | None => Way::None,
+        };
+        transports.iter().enumerate().map(way).collect()
     }
 
     /// Players send their first packet about now, to open the way through a NAT.
     pub(super) fn reopen(&self) {
-        self.routes.iter().flatten().for_each(UdpRoute::reopen);
+        self.routes.iter().flatten().for_each(|route| route.reopen());
     }
 }
 
@@ -73,13 +81,13 @@ impl RtspSession {
         let ports = self.ports();
         for (track, route) in ports.routes.iter_mut().enumerate() {
             let wanted = announced(track);
-            if route.as_ref().map(UdpRoute::announced) == wanted {
+            if route.as_ref().map(|route| route.announced()) == wanted {
                 continue;
             }
             *route = wanted.map(|ports| {
                 let known_by = KnownBy::Ssrc(ssrcs.get(track).copied().unwrap_or_default());
                 let to = ctx.address().recipient::<Datagrams>();
-                udp.register(client, Wanted { session, track, ports, known_by }, &to)
+                Rc::new(udp.register(client, Wanted { session, track, ports, known_by }, &to))
             });
         }
     }

@@ -25,7 +25,8 @@ const MAX_REPORT: usize = 1500;
 /// One to send RTP from, and one a track for its RTCP, which is a member of the group as well: receivers report to the group.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    rtp: UdpSocket,
+    /// Nobody waits for it: see [`UdpPorts`](crate::rtsp::udp::UdpPorts).
+    rtp: std::net::UdpSocket,
     rtcp: Vec<UdpSocket>,
     /// RTP and RTCP of each track.
     to: Vec<[SocketAddr; 2]>,
@@ -60,7 +61,7 @@ impl Sockets {
             UdpSocket::from_std(socket.into())
         };
         Ok(Self {
-            rtp: UdpSocket::from_std(socket(group.source, 0)?.into())?,
+            rtp: socket(group.source, 0)?.into(),
             rtcp: ports.iter().map(report).collect::<io::Result<_>>()?,
             to: ports.iter().map(|(rtp, rtcp)| [*rtp, *rtcp].map(|port| (group.address, port).into())).collect(),
             batches: Batches::new(),
@@ -71,8 +72,11 @@ impl Sockets {
     /// Sends as far as the socket takes it now.
     pub(super) fn send(&self, track: usize, rtcp: bool, packed: &Packed) -> Sent {
         let (Some(report), Some(to)) = (self.rtcp.get(track), self.to.get(track)) else { return Sent::default() };
-        let socket = if rtcp { report } else { &self.rtp };
-        self.batches.send(socket, to[usize::from(rtcp)], packed, &self.offload)
+        let [rtp_to, rtcp_to] = *to;
+        match rtcp {
+            false => self.batches.send(&self.rtp, rtp_to, packed, &self.offload),
+            true => self.batches.send(report, rtcp_to, packed, &self.offload),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Many datagrams to one address in as few system calls as the system allows.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use quinn_udp::{Transmit, UdpSocketState};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use socket2::SockRef;
 
 use crate::rtp_lane::Packed;
 
@@ -51,15 +51,15 @@ pub struct Sent {
 impl Batches {
     pub(crate) fn new() -> Self {
         let probe = || -> io::Result<UdpSocketState> {
-            UdpSocketState::new((&StdSocket::bind((Ipv4Addr::LOCALHOST, 0))?).into())
+            UdpSocketState::new((&UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?).into())
         };
         let state = probe().map_err(|error| log::info!("UDP is sent packet by packet: {error}")).ok();
         let segments = state.as_ref().map_or(1, |state| state.max_gso_segments().min(MAX_SEGMENTS));
         Self { state, segments }
     }
 
-    /// Sends as far as the socket takes it now. Never waits.
-    pub(crate) fn send(&self, socket: &UdpSocket, to: SocketAddr, packed: &Packed, offload: &Offload) -> Sent {
+    /// Sends as far as the socket takes it now; it must be one that never blocks.
+    pub(crate) fn send(&self, socket: &impl AsFd, to: SocketAddr, packed: &Packed, offload: &Offload) -> Sent {
         let v4 = to.ip().to_canonical().is_ipv4();
         let max_segment = if v4 { MAX_SEGMENT_V4 } else { MAX_SEGMENT_V6 };
         let mut rest = &packed.bytes[..];
@@ -93,14 +93,14 @@ impl Batches {
         sent
     }
 
-    fn call(&self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8], segment: usize) -> io::Result<()> {
+    fn call(&self, socket: &impl AsFd, to: SocketAddr, bytes: &[u8], segment: usize) -> io::Result<()> {
         match &self.state {
             Some(state) if segment < bytes.len() => {
                 let transmit =
                     Transmit { destination: to, ecn: None, contents: bytes, segment_size: Some(segment), src_ip: None };
-                socket.try_io(Interest::WRITABLE, || state.try_send(socket.into(), &transmit))
+                state.try_send(socket.into(), &transmit)
             }
-            _ => socket.try_send_to(bytes, to).map(drop),
+            _ => SockRef::from(socket).send_to(bytes, &to.into()).map(drop),
         }
     }
 }
@@ -164,13 +164,13 @@ mod tests {
         assert_eq!(runs(&[0, 0, 5], 64), [1, 1, 1]);
     }
 
-    #[tokio::test]
-    async fn every_packet_arrives_as_it_was() {
-        let to = StdSocket::bind("127.0.0.1:0").expect("a port");
+    #[test]
+    fn every_packet_arrives_as_it_was() {
+        let to = UdpSocket::bind("127.0.0.1:0").expect("a port");
         to.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a timeout");
         let address = to.local_addr().expect("bound");
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
-        socket.writable().await.expect("writable");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.set_nonblocking(true).expect("a socket");
         let lengths = [30_u16, 12, 1400, 1400, 1400, 200, 9000, 1472, 1472];
         let bytes: Vec<u8> = lengths.iter().enumerate().flat_map(|(n, l)| vec![n as u8; usize::from(*l)]).collect();
         let packed = Packed { bytes: Bytes::from(bytes), lengths: lengths.into() };

@@ -45,6 +45,8 @@ have curl || missing+=(curl)
 have openssl || missing+=(openssl)
 have python3 || missing+=(python3)
 have ip || missing+=(iproute2)
+# It counts instructions: what a viewer costs, however busy the machine is.
+have valgrind || missing+=(valgrind)
 have gst-launch-1.0 || missing+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 have node || missing+=(nodejs)
 have npm || missing+=(npm)

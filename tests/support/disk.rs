@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::process::wrapped;
+
 /// How to come into such a namespace: as root, or as a user who is root in a namespace of its own.
 fn namespace() -> Option<&'static str> {
     let works = |flags: &&str| {
@@ -28,15 +30,5 @@ pub fn mounted(folder: &Path, options: &str, command: &Command) -> Command {
     let mut outer = Command::new("unshare");
     outer.arg(namespace().expect("asked before"));
     outer.args(["sh", "-c", r#"mount -t tmpfs -o "$1" tmpfs "$0" && shift && exec "$@""#]).arg(folder).arg(options);
-    outer.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    if let Some(folder) = command.get_current_dir() {
-        outer.current_dir(folder);
-    }
-    outer
+    wrapped(outer, command)
 }

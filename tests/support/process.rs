@@ -84,6 +84,21 @@ impl Process {
     }
 }
 
+/// The command as the last arguments of another, with its environment and folder.
+pub fn wrapped(mut outer: Command, command: &Command) -> Command {
+    outer.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // Fails if it has ended already.

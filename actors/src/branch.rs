@@ -68,6 +68,8 @@ pub enum Choice<'a, P> {
 
 /// A viewer that can be written to without a message to its actor.
 pub trait Direct<P> {
+    /// Whether a piece could be written now. It looks at what a write looks at.
+    fn peek(&self) -> bool;
     /// Writes what the peer takes now, if nothing waits before it.
     fn write(&self, piece: &P) -> Written;
     /// A message was sent to the actor instead: until it has heard it nothing is written past it.

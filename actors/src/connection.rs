@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -85,6 +85,11 @@ impl Link {
     /// Why it was killed, if it was.
     pub fn killed(&self) -> Option<&str> {
         self.kill.fired.load(Ordering::Acquire).then(|| self.kill.reason.get().map_or("", String::as_str))
+    }
+
+    /// It is not killed, and has had something. Reads what each write reads.
+    pub(crate) fn peek(&self) -> bool {
+        !self.kill.fired.load(Ordering::Relaxed) & (self.meter.bytes_out() > 0)
     }
 
     /// Counts bytes that went to the peer beside the connection: datagrams.
@@ -195,6 +200,15 @@ impl Socket {
     /// Its public side.
     pub fn link(&self) -> &Arc<Link> {
         &self.link
+    }
+
+    /// Whether something may be written now, as far as it is known without asking the system. It looks at what a write looks at.
+    pub fn peek(&self) -> bool {
+        let ready = match &self.io {
+            Io::Plain(tcp) => tcp.try_io(Interest::WRITABLE, || Ok(())).is_ok(),
+            Io::Tls(_) | Io::Detached(_) => true,
+        };
+        ready & self.link.peek()
     }
 
     /// The address that the peer connected to.

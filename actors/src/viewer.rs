@@ -118,6 +118,10 @@ impl<F: Framing, C: Carrier> Line<F, C> {
 }
 
 impl<F: Framing, C: Carrier> Direct<Chunk> for Line<F, C> {
+    fn peek(&self) -> bool {
+        self.gate.is_clear() & self.socket.borrow().peek()
+    }
+
     fn write(&self, chunk: &Chunk) -> Written {
         if !self.gate.is_clear() {
             return Written::Nothing;

@@ -18,6 +18,10 @@ const MAX_SLICES: usize = 32;
 pub trait Carrier: AsyncRead + Unpin + 'static {
     /// Its public side.
     fn link(&self) -> &Arc<Link>;
+    /// Whether something may be written now, as far as it is known without asking the system. It looks at what a write looks at.
+    fn peek(&self) -> bool {
+        self.link().peek()
+    }
     /// Bounds what is kept unsent, so that a viewer that is behind is known to be.
     fn limit_unsent(&mut self, bytes: u32) -> io::Result<()>;
     /// Writes what is taken now of a chunk; returns how many bytes of it.
@@ -39,6 +43,10 @@ pub trait Carrier: AsyncRead + Unpin + 'static {
 impl Carrier for Socket {
     fn link(&self) -> &Arc<Link> {
         Socket::link(self)
+    }
+
+    fn peek(&self) -> bool {
+        Socket::peek(self)
     }
 
     fn limit_unsent(&mut self, bytes: u32) -> io::Result<()> {

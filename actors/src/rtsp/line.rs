@@ -83,6 +83,10 @@ impl Line {
 }
 
 impl Direct<Arc<RtpPackets>> for Line {
+    fn peek(&self) -> bool {
+        self.gate.is_clear() & !matches!(*self.way(0), Way::None) & self.socket.borrow().peek()
+    }
+
     fn write(&self, packets: &Arc<RtpPackets>) -> Written {
         if !self.gate.is_clear() {
             return Written::Nothing;

@@ -4,6 +4,7 @@
 //! another frame would make it too long, a segment at the key frame that is nearest to `fragment`.
 
 mod absence;
+mod part_length;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -85,8 +86,10 @@ pub struct Segmenter {
     begin: i64,
     /// Decode time of the last key frame of what leads.
     last_key: i64,
-    /// Part length in ticks of what leads.
+    /// Part length in ticks of what leads; 0 until two frames have told how long those are.
     part_ticks: i64,
+    /// How long frames were that came before, in ticks.
+    cached_step: Option<u32>,
     segments: VecDeque<Arc<Segment>>,
     next: u64,
     fragments: u32,
@@ -118,6 +121,7 @@ impl Segmenter {
             begin: 0,
             last_key: 0,
             part_ticks: 0,
+            cached_step: None,
             segments: VecDeque::new(),
             next: config.first,
             fragments: 0,
@@ -165,9 +169,11 @@ impl Segmenter {
         {
             self.wall.note(nanos(newest.dts, container.leading_rate()), now);
         }
+        self.cached_step = self.usual_step(&frames);
         self.opening = true;
         let taken = frames.into_iter().try_for_each(|frame| self.take(frame).map(drop));
         self.opening = false;
+        self.cached_step = None;
         taken?;
         let leading = self.container.as_ref().and_then(|container| {
             self.held.values().map(|held| &held.frame).find(|frame| container.leads(frame.track))
@@ -244,11 +250,15 @@ impl Segmenter {
         let step = u32::try_from(frame.dts - held.frame.dts).ok().filter(|step| *step > 0);
         held.usual = step.unwrap_or(held.usual);
         let sample = Sample { duration: held.usual, frame: std::mem::replace(&mut held.frame, frame) };
+        let duration = sample.duration;
+        self.draft.push(sample, leads);
         if leads {
             self.pictures.0 += 1;
-            self.pictures.1 += i64::from(sample.duration);
+            self.pictures.1 += i64::from(duration);
+            if self.part_ticks == 0 {
+                self.choose_part(self.cached_step.unwrap_or(duration));
+            }
         }
-        self.draft.push(sample, leads);
     }
 
     /// Ends the part, and the segment, before a frame of what leads, which is held.
@@ -292,15 +302,10 @@ impl Segmenter {
             self.container = Some(next);
             self.init = None;
         }
-        let Some(container) = self.container.as_ref().filter(|container| container.leads(frame.track)) else {
+        if !self.container.as_ref().is_some_and(|container| container.leads(frame.track)) {
             return Ok(());
-        };
-        let rate = f64::from(container.leading_rate());
-        let frame_seconds = container.frame_seconds().unwrap_or(1.0 / f64::from(USUAL_FRAME));
-        // Whole frames, so that all parts are as long as they are said to be.
-        let part = (self.config.part.as_secs_f64() / frame_seconds).round().max(1.0) * frame_seconds;
-        self.part_ticks = (part * rate).ceil() as i64;
-        self.part_target = self.part_target.max(Duration::from_secs_f64(part));
+        }
+        self.part_ticks = 0;
         self.held.clear();
         self.last_key = frame.dts;
         self.begin_segment(frame.dts, frame.key)?;

@@ -90,6 +90,33 @@ fn segments_are_whole_gops_near_the_wanted_length() {
     }
 }
 
+/// Cameras declare 25 pictures a second, or nothing, and send what the light allows.
+#[test]
+fn parts_are_as_long_as_they_are_said_to_be_at_every_rate() {
+    let rates = [2, 4, 5, 6, 8, 10, 12, 13, 15, 18, 20, 24, 25, 30, 48, 50, 60];
+    for (rate, cached) in rates.into_iter().flat_map(|rate| [(rate, false), (rate, true)]) {
+        let mut segmenter = Segmenter::new(config(), &tracks());
+        let frame = |n: i64| {
+            let dts = n * RATE / rate;
+            Frame { pts: dts, dts, ..frame(n, rate) }
+        };
+        let cache = if cached { rate * 3 / 4 } else { 0 };
+        segmenter.open((0..cache).map(frame), at(0)).expect("it can be written");
+        for n in cache..rate * 20 {
+            segmenter.frame(frame(n), at(0)).expect("it can be written");
+        }
+        let now = segmenter.presentation();
+        check(&now);
+        let target = now.part_target;
+        let allowed = if rate == 2 { 500..=500 } else { 200..=500 };
+        assert!(allowed.contains(&(target.as_millis() as u64)), "{rate} a second: {target:?}");
+        for segment in &now.segments {
+            let short = segment.parts.iter().rev().skip(1).find(|part| part.duration < target * 85 / 100);
+            assert_eq!(short.map(|part| part.duration), None, "{rate} a second, cached {cached}, target {target:?}");
+        }
+    }
+}
+
 #[test]
 fn the_cached_gop_can_be_played_at_once() {
     let mut segmenter = Segmenter::new(config(), &tracks());

@@ -13,7 +13,7 @@ use support::{SOON, ffmpeg, http, temporary, wait_for, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Seconds.
-const LENGTH: u32 = 12;
+const LENGTH: u32 = 20;
 const CAM: &str = "/room/cam";
 const FRAME: f64 = 0.04;
 
@@ -203,10 +203,18 @@ fn reloads_wait_for_what_comes() {
     // A part beyond the last of a segment is the first of the next one.
     let text = session.text(&format!("&_HLS_msn={next}&_HLS_part=1000"));
     assert!(text.contains(&format!("/{}.0.m4s?", next + 1)), "{text}");
-    let hint = attributes(&session.text(""), "#EXT-X-PRELOAD-HINT", "URI").remove(0);
-    let part = session.fetch(&hint);
-    // The segment may end before the part that was hinted at.
-    assert!(part.status == 404 || part.body[4..8] == *b"moof", "{hint}: {}", part.status);
+    // The part that is hinted at is sent once it is there. A segment may end before it; then there is none.
+    let (hint, part) = (0..10)
+        .find_map(|_| {
+            let hint = attributes(&session.text(""), "#EXT-X-PRELOAD-HINT", "URI").remove(0);
+            let part = session.fetch(&hint);
+            assert!([200, 404].contains(&part.status), "{hint}: {}", part.status);
+            (part.status == 200).then_some((hint, part))
+        })
+        .expect("no segment ends in between ten times");
+    assert_eq!(part.body[4..8], *b"moof", "{hint}");
+    let parts = attributes(&session.text(""), "#EXT-X-PART", "URI");
+    assert!(parts.contains(&hint) && session.fetch(&hint).body == part.body, "{hint} is not in {parts:?}");
     for (query, status) in [
         (format!("&_HLS_msn={}", next + 1000), 400),
         ("&_HLS_part=1".into(), 400),
@@ -332,13 +340,51 @@ fn answers_are_fit_for_caches() {
     assert_eq!(packed.body[..2], [0x1f, 0x8b]);
     let head = http::request(hub.address(), "HEAD", &session.address(segment), &[]);
     assert_eq!(head.header("Content-Length"), Some(&*whole.body.len().to_string()));
+    let map = attributes(&text, "#EXT-X-MAP", "URI").remove(0);
+    let init = session.fetch_with(&map, &[("Range", "bytes=4-7")]);
+    assert_eq!((init.status, &init.body[..]), (206, &b"ftyp"[..]));
     for wrong in ["x.m4s", "1.m4s", "99999999999.m4s", "init1.m4s", "1.1.m4s"] {
         let query = session.playlist.split_once('?').expect("a query").1;
         let status = http::get(hub.address(), &format!("/streams{CAM}/{wrong}?{query}")).status;
         assert_eq!(status, 404, "{wrong}");
     }
-    assert_eq!(http::get(hub.address(), &format!("/streams{CAM}/1.m4s")).status, 400, "without a session");
-    assert_eq!(http::get(hub.address(), "/streams/nobody.m3u8").status, 404);
+    // Pages of others are told what is wrong, too.
+    let wrong = [
+        (format!("/streams{CAM}/1.m4s"), 400),
+        ("/streams/nobody.m3u8".into(), 404),
+        (format!("{}&_HLS_part=1", session.playlist), 400),
+        (format!("{}&_HLS_msn=99999999999", session.playlist), 400),
+    ];
+    for (address, status) in wrong {
+        let answer = http::get(hub.address(), &address);
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (status, Some("*")), "{address}");
+    }
+}
+
+/// Playlists too: nothing is sent again to who has it, and what was waited for is kept for a while.
+#[test]
+fn playlists_are_fit_for_caches() {
+    let hub = Hub::start(&[], &[]);
+    let push = media(Some(H264), None).push(&hub, CAM);
+    hub.wait_live(CAM);
+    let session = Session::begin(&hub, CAM);
+    wait_segments(&session, 2);
+    let plain = session.ask("");
+    assert_eq!(plain.header("Content-Type"), Some("application/vnd.apple.mpegurl"));
+    assert_eq!((plain.header("Cache-Control"), plain.header("Vary")), (Some("no-cache"), Some("accept-encoding")));
+    let waited = session.ask(&format!("&_HLS_msn={}", session.next()));
+    assert!(waited.header("Cache-Control").is_some_and(|cache| cache.starts_with("private, max-age=")), "{waited:?}");
+    let head = http::request(hub.address(), "HEAD", &session.playlist, &[]);
+    assert!(head.status == 200 && head.header("Content-Length").is_some(), "{head:?}");
+    // What does not change is known by its tag: nothing comes once the camera is away.
+    drop(push);
+    let same = wait_for(SOON, "a playlist that stays", || {
+        let whole = session.ask("");
+        let tag = whole.header("ETag")?.to_owned();
+        let known = http::request(hub.address(), "GET", &session.playlist, &[("If-None-Match", &tag)]);
+        (known.status == 304).then_some(known)
+    });
+    assert!(same.body.is_empty() && same.header("ETag").is_some(), "{same:?}");
 }
 
 #[test]

@@ -22,6 +22,9 @@ use crate::frame::{Frame, Kind, Track};
 const MAX_PAUSE: f64 = 3.0;
 /// Seconds of a segment at least: their numbers must not outrun the clock, see [`Config::first`].
 const MIN_SEGMENT: f64 = 1.0;
+/// Seconds of the rest of the first GOP, which is a segment of its own unless it is shorter. Sound comes behind the picture by some
+/// frames: hls.js finds no place in a segment that lasts no longer than that, and plays on only when that left the playlist.
+const MIN_REST: f64 = 0.5;
 /// A segment without a key frame is cut after as many times `fragment`: cameras with endless GOPs exist, and what is being
 /// made lies in memory.
 const MAX_STRETCH: f64 = 5.0;
@@ -185,7 +188,7 @@ impl Segmenter {
     }
 
     /// Ends the first segment of all at once: a player that knows no parts has something to play then. What follows begins
-    /// in the middle of a GOP, and ends with it.
+    /// in the middle of a GOP, and ends with it, or with the next one if that is a moment away.
     fn end_first(&mut self, dts: i64, key: bool) -> Result<(), Error> {
         self.end_part(dts)?;
         self.end_segment();
@@ -278,7 +281,8 @@ impl Segmenter {
         let gop = if key { dts - std::mem::replace(&mut self.last_key, dts) } else { 0 };
         // As near to `fragment` as whole GOPs allow. Half a frame early is early enough: cameras' clocks jitter.
         let long = seconds(segment + gop / 2 + step / 2) >= fragment && seconds(segment + step / 2) >= MIN_SEGMENT;
-        let due = key && (!is_whole || long);
+        let rest = !is_whole && seconds(segment + step / 2) >= MIN_REST;
+        let due = key && (rest || long);
         if due || seconds(segment) >= fragment * MAX_STRETCH || bytes >= self.config.max_bytes / 2 {
             self.end_part(dts)?;
             self.end_segment();

@@ -126,11 +126,15 @@ fn the_cached_gop_can_be_played_at_once() {
     let first = &now.segments[0];
     assert_eq!(first.duration, Duration::from_millis(760), "all but the newest frame, whose length is not known");
     assert_eq!(first.date, at(0), "as long ago as the frames are long");
-    // What follows begins within the GOP and ends with it.
-    feed(&mut segmenter, (20..60).map(|n| frame(n, 25)));
-    let now = segmenter.presentation();
-    assert!(!now.segments[1].independent && now.segments[1].duration == Duration::from_millis(240));
-    assert!(!now.media_playlist(URIS, false).contains("INDEPENDENT-SEGMENTS"));
+    // What follows begins within the GOP and ends with it, unless that would be a few frames only.
+    for (cached, second) in [(10, 640), (14, 480), (15, 1440), (20, 1240), (25, 1040)] {
+        let mut segmenter = Segmenter::new(config(), &tracks());
+        segmenter.open((0..cached).map(|n| frame(n, 25)), at(cached - 1)).expect("it can be written");
+        feed(&mut segmenter, (cached..60).map(|n| frame(n, 25)));
+        let now = segmenter.presentation();
+        assert!(!now.segments[1].independent && now.segments[1].duration == Duration::from_millis(second), "{cached}");
+        assert!(!now.media_playlist(URIS, false).contains("INDEPENDENT-SEGMENTS"));
+    }
     // Without a cache the first part is a segment.
     let mut segmenter = Segmenter::new(config(), &tracks());
     feed(&mut segmenter, (3..50).map(|n| frame(n, 25)));

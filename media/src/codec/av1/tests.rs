@@ -5,8 +5,11 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|d| u8::from_str_radix(&String::from_utf8_lossy(d), 16).expect("hex")).collect()
 }
 
-/// What encoders wrote, and what ffprobe says of it: name, payload, size, codec string, subsampling.
-const HEADERS: [(&str, &str, (u32, u32), &str, (bool, bool)); 3] = [
+/// Name, payload, size, codec string, subsampling.
+type Header = (&'static str, &'static str, (u32, u32), &'static str, (bool, bool));
+
+/// What encoders wrote, and what ffprobe says of it.
+const HEADERS: [Header; 3] = [
     ("libaom", "000000043cfebcdaf90040", (320, 176), "av01.0.00M.08", (true, true)),
     ("SVT, ten bits", "00000042abbfc373efe501", (1920, 1080), "av01.0.08M.10", (true, true)),
     ("libaom, 4:4:4", "2000000337fbe6d7c810", (128, 96), "av01.1.00M.08", (false, false)),

@@ -64,7 +64,7 @@ fn rtsp_players_get_what_was_sent() {
 
 #[test]
 fn mp4_and_hls_have_it() {
-    let hub = Hub::start(&[("IPCHUB_HLS_FRAGMENT", "1"), ("IPCHUB_HLS_WINDOW", "4")], &[]);
+    let hub = Hub::start(&[("IPCHUB_HLS_FRAGMENT", "1"), ("IPCHUB_HLS_WINDOW", "8")], &[]);
     let _publisher = Publisher::start(&hub, PATH, av1::camera(&av1::clip()), || {});
     hub.wait_live(PATH);
     let codecs = format!("{CODEC},mp4a.40.2");
@@ -87,10 +87,13 @@ fn mp4_and_hls_have_it() {
     let text =
         wait_for(SOON, "segments", || Some(session.text("")).filter(|text| text.matches("#EXTINF").count() >= 4));
     let init = session.fetch(&attributes(&text, "#EXT-X-MAP", "URI").remove(0)).body;
+    let segments = hls::parse(&text).segments;
+    // Before they leave the playlist.
+    let bodies: Vec<_> = segments.iter().map(|segment| session.fetch(&segment.uri).body).collect();
     let mut begins = Vec::new();
-    for segment in &hls::parse(&text).segments {
+    for (segment, body) in segments.iter().zip(&bodies) {
         let file = temporary(&format!("av1-{}-{}.mp4", hub.address().port(), begins.len()));
-        std::fs::write(&file, [&init[..], &session.fetch(&segment.uri).body].concat()).expect("a file can be written");
+        std::fs::write(&file, [&init[..], body].concat()).expect("a file can be written");
         let probed = ffmpeg::probe(&file);
         let packets: Vec<_> = probed.list("packets").iter().filter(|p| p.text("codec_type") == "video").collect();
         let length = packets.len() as f64 * PICTURE;
@@ -102,7 +105,7 @@ fn mp4_and_hls_have_it() {
         }
         begins.push(packets[0].text("dts_time").parse::<f64>().expect("seconds"));
     }
-    let whole: f64 = hls::parse(&text).segments[..begins.len() - 1].iter().map(|s| f64::from(s.duration)).sum();
+    let whole: f64 = segments[..begins.len() - 1].iter().map(|s| f64::from(s.duration)).sum();
     assert!((begins[begins.len() - 1] - begins[0] - whole).abs() < 0.001, "{begins:?}: {whole} s");
     // ffmpeg begins three segments before the end, and has something to say of one that begins within a GOP.
     let independent = || session.text("").contains("#EXT-X-INDEPENDENT-SEGMENTS");

@@ -1,4 +1,5 @@
-//! Many players of HLS at once: nobody misses a segment, and what the hub holds for them has a bound.
+//! Many players of HLS at once: nobody misses a segment, what the hub holds for them has a bound, and they stay when their sources
+//! begin anew.
 
 mod support;
 
@@ -67,7 +68,7 @@ fn watch(session: &Session<'_>) {
 #[test]
 fn three_hundred_players_miss_no_segment() {
     let hub = Hub::start(&[("IPCHUB_HLS_FRAGMENT", "1")], &[]);
-    let _push = push(&hub);
+    let first = push(&hub);
     (0..SOURCES).for_each(|source| hub.wait_live(&path(source)));
     let play_all = |sessions: &[Session<'_>]| {
         thread::scope(|scope| {
@@ -98,4 +99,12 @@ fn three_hundred_players_miss_no_segment() {
     play_all(&stay);
     let after = hub.resident_kib();
     assert!(after < before + GROWTH, "{before} KiB, then {after} KiB");
+    // All sources begin anew under their players, who go on where they are.
+    drop(first);
+    let _second = push(&hub);
+    for session in &stay {
+        assert!(wait_until(SOON, || session.text("").contains("#EXT-X-DISCONTINUITY\n")), "{}", session.text(""));
+    }
+    play_all(&stay);
+    assert_eq!(hub.runtime().number("hls/active"), stay.len() as f64, "nobody began anew");
 }

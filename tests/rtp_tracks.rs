@@ -3,25 +3,18 @@
 
 mod support;
 
-use std::collections::VecDeque;
 use std::process::Command;
 use std::time::Duration;
 
 use support::ffmpeg::{self, AAC, G722, Media};
 use support::hub::Hub;
 use support::process::Process;
-use support::rtsp::Rtsp;
-use support::tracks::{self, Payloads, Publisher, Track};
-use support::{SOON, http, temporary, wait_for};
+use support::{SOON, http, wait_for};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const VP9: &str = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 10 -b:v 500k -strict experimental";
 /// As `rtpenc` and `rtpdec` want it: standard Huffman tables, and both quantization tables.
 const MJPEG: &str = "-c:v mjpeg -huffman default -force_duplicated_matrix 1 -pix_fmt yuvj420p -q:v 5";
-/// Payload bytes of a packet.
-const MTU: usize = 1200;
-/// Pictures of the clip of AV1.
-const PICTURES: usize = 50;
 
 /// The reasons in `outputs`, in the log and in the answer to who asks for what is not there; the sound plays.
 fn check_outputs(hub: &Hub, path: &str, codec: &str) {
@@ -101,180 +94,5 @@ fn g722_alone() {
     for (output, reason) in reasons {
         let answer = http::get(hub.address(), &format!("/streams/rtp/g722.{output}"));
         assert!(answer.status == 404 && answer.text().contains(reason), "{output}: {}", answer.text());
-    }
-}
-
-/// Neither ffmpeg nor GStreamer as Debian has them send or read AV1 in RTP: it is sent and put together here, and decoded by
-/// ffmpeg as what it was before.
-#[test]
-fn av1_beside_aac() {
-    let hub = Hub::start(&[], &[]);
-    let units = av1();
-    let video = Track {
-        sdp: "m=video 0 RTP/AVP 96\r\na=rtpmap:96 AV1/90000\r\n".into(),
-        payload_type: 96,
-        clock_rate: 90_000,
-        step: 3600,
-        units: units.iter().map(packetize).collect(),
-    };
-    assert!(video.units.iter().any(|payloads| payloads.len() > 1), "some go in several packets");
-    let sound = tracks::aac(97, 44_100, 1024, "1210", &sound());
-    let mut player = None;
-    let _publisher = Publisher::start(&hub, "/rtp/av1", vec![video, sound], || {
-        player = Some(Rtsp::play(&hub, "/rtp/av1").0);
-    });
-    let mut player = player.expect("it plays");
-    let mut depacketizer = Depacketizer::default();
-    let mut next = None;
-    while depacketizer.units.len() < PICTURES {
-        let (channel, packet) = player.next_packet().expect("packets come").expect("the hub goes on");
-        if channel != 0 {
-            continue;
-        }
-        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
-        assert_eq!(next.unwrap_or(sequence), sequence, "a packet is missing");
-        next = Some(sequence.wrapping_add(1));
-        depacketizer.push(&packet[12..], packet[1] & 0x80 != 0);
-    }
-    assert!(depacketizer.units == units, "what was sent is what came");
-    let file = temporary(&format!("av1-{}.obu", hub.address().port()));
-    std::fs::write(&file, stream(&depacketizer.units)).expect("a file can be written");
-    let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-f", "obu", "-i"]).arg(&file).args(["-f", "framecrc", "-"]);
-    let decoded = command.output().expect("ffmpeg is there");
-    let text = String::from_utf8_lossy(&decoded.stdout);
-    assert!(decoded.stderr.is_empty(), "{}", String::from_utf8_lossy(&decoded.stderr));
-    assert_eq!(text.lines().filter(|line| line.starts_with("0,")).count(), PICTURES, "{text}");
-    check_outputs(&hub, "/rtp/av1", "AV1");
-}
-
-fn made(arguments: &str) -> Vec<u8> {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error"]).args(arguments.split_whitespace());
-    let output = command.output().expect("ffmpeg is there");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-fn sound() -> Vec<Vec<u8>> {
-    let tone = "-f lavfi -i sine=frequency=440:sample_rate=44100:duration=2 -ac 2 -c:a aac -b:a 64k -f adts -";
-    tracks::adts_frames(&made(tone))
-}
-
-/// The OBUs of each temporal unit, without their lengths and without delimiters.
-type TemporalUnit = Vec<Vec<u8>>;
-
-/// Two seconds, with a key frame each second.
-fn av1() -> Vec<TemporalUnit> {
-    let ivf = made(
-        "-f lavfi -i testsrc2=size=320x176:rate=25:duration=2 -c:v libaom-av1 -usage realtime -cpu-used 8 -g 25 \
-         -lag-in-frames 0 -b:v 800k -f ivf -",
-    );
-    let mut rest = &ivf[32..];
-    let mut units = Vec::new();
-    // Four bytes of length, eight of time.
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let (unit, after) = after[8..].split_at(u32::from_le_bytes(*length) as usize);
-        units.push(obus(unit));
-        rest = after;
-    }
-    assert_eq!(units.len(), PICTURES);
-    units
-}
-
-fn leb128(bytes: &[u8], at: &mut usize) -> usize {
-    let mut value = 0;
-    for shift in (0..56).step_by(7) {
-        let byte = bytes[*at];
-        *at += 1;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    value
-}
-
-fn put_leb128(mut value: usize, out: &mut Vec<u8>) {
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn obus(mut unit: &[u8]) -> TemporalUnit {
-    let mut found = Vec::new();
-    while !unit.is_empty() {
-        let head = 1 + usize::from(unit[0] >> 2 & 1);
-        assert_eq!(unit[0] & 2, 2, "it has a length");
-        let mut at = head;
-        let length = leb128(unit, &mut at);
-        let obu = [&[unit[0] & !2][..], &unit[1..head], &unit[at..at + length]].concat();
-        if obu[0] >> 3 & 15 != 2 {
-            found.push(obu);
-        }
-        unit = &unit[at + length..];
-    }
-    found
-}
-
-/// As a file has them, each with its length, behind a delimiter.
-fn stream(units: &[TemporalUnit]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for unit in units {
-        out.extend([0x12, 0]);
-        for obu in unit {
-            let head = 1 + usize::from(obu[0] >> 2 & 1);
-            out.push(obu[0] | 2);
-            out.extend(&obu[1..head]);
-            put_leb128(obu.len() - head, &mut out);
-            out.extend(&obu[head..]);
-        }
-    }
-    out
-}
-
-/// "RTP Payload Format For AV1", section 4.4: an OBU element a packet, each with its length.
-fn packetize(unit: &TemporalUnit) -> Payloads {
-    let mut payloads = Vec::new();
-    for (n, obu) in unit.iter().enumerate() {
-        let count = obu.len().div_ceil(MTU);
-        for (i, piece) in obu.chunks(MTU).enumerate() {
-            // Z: goes on from before; Y: goes on behind; N: a coded video sequence begins, with its header (type 1)
-            let begins = n == 0 && i == 0 && obu[0] >> 3 & 15 == 1;
-            let mut payload = vec![u8::from(i > 0) << 7 | u8::from(i + 1 < count) << 6 | u8::from(begins) << 3];
-            put_leb128(piece.len(), &mut payload);
-            payload.extend(piece);
-            payloads.push(payload);
-        }
-    }
-    payloads
-}
-
-#[derive(Default)]
-struct Depacketizer {
-    open: TemporalUnit,
-    units: Vec<TemporalUnit>,
-}
-
-impl Depacketizer {
-    fn push(&mut self, payload: &[u8], ends: bool) {
-        let goes_on = payload[0] & 0x80 != 0;
-        let mut elements = VecDeque::new();
-        let mut at = 1;
-        while at < payload.len() {
-            let length = leb128(payload, &mut at);
-            elements.push_back(payload[at..at + length].to_vec());
-            at += length;
-        }
-        if goes_on {
-            let more = elements.pop_front().expect("an element goes on");
-            self.open.last_mut().expect("it began").extend(more);
-        }
-        self.open.extend(elements);
-        if ends {
-            self.units.push(std::mem::take(&mut self.open));
-        }
     }
 }

@@ -213,7 +213,7 @@ impl Source {
 
     fn watch_absence(&mut self, frame: &Frame) {
         let Some(SourceTrack { track, .. }) = self.tracks.get(frame.track) else { return };
-        let told = track.parameters.is_some() || !matches!(track.codec, Codec::H264 | Codec::H265);
+        let told = track.parameters.is_some() || !matches!(track.codec, Codec::H264 | Codec::H265 | Codec::Av1);
         let before = self.absence.is_absent();
         if let Some(lack) = self.absence.begins_with(frame, frame.key && told, track.clock_rate) {
             self.go_on_without_video(lack);

@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::codec::{aac, h264, h265};
+pub use crate::parameters::Parameters;
 
 /// What a track carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,15 +83,6 @@ impl Codec {
     }
 }
 
-/// What a decoder must know before the first frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Parameters {
-    H264(h264::Parameters),
-    H265(h265::Parameters),
-    Aac(aac::Config),
-}
-
 /// One elementary stream of a source, as its publisher described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
@@ -146,7 +137,8 @@ pub struct Frame {
     pub dts: i64,
     /// A decoder can start here. Always true for audio.
     pub key: bool,
-    /// NAL units without start codes or lengths for H.264 and H.265; for other codecs one unit, the raw frame.
+    /// NAL units without start codes or lengths for H.264 and H.265; for AV1 one unit, the OBUs of the frame with their sizes;
+    /// for other codecs one unit, the raw frame.
     pub units: Units,
 }
 
@@ -281,6 +273,11 @@ impl UnitRef<'_> {
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let head = &self.unit.head[..usize::from(self.unit.head_len)];
         std::iter::once(head).chain(self.pieces.iter().map(|piece| &piece[..]))
+    }
+
+    /// The slices that it is made of, without bytes that stood in no packet.
+    pub fn slices(&self) -> &[Bytes] {
+        self.pieces
     }
 
     /// Appends the unit's bytes.

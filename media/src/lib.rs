@@ -18,6 +18,7 @@ pub mod frame;
 pub mod hls;
 pub mod mp4;
 pub mod output;
+pub mod parameters;
 pub mod path;
 pub mod rtp;
 pub mod rtsp;

@@ -189,7 +189,7 @@ pub trait Mux: Debug {
 /// Whether a decoder knows what it must before the track's first frame.
 pub(crate) fn has_parameters(track: &Track) -> bool {
     match track.codec {
-        Codec::H264 | Codec::H265 | Codec::Aac => track.parameters.is_some(),
+        Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Aac => track.parameters.is_some(),
         _ => true,
     }
 }

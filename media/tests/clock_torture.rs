@@ -8,6 +8,7 @@
 mod reader;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -275,16 +276,16 @@ fn read_fmp4(mut bytes: &[u8]) -> Vec<Seen> {
     seen
 }
 
-/// `unsettled`: when the camera's clocks changed.
-fn check(what: &str, seen: &[Seen], unsettled: &[u64]) {
+/// `unsettled`: from when to when tracks may be apart. What was on its way at its begin was taken before.
+fn check(what: &str, seen: &[Seen], unsettled: &[Range<u64>]) {
     let mut last = BTreeMap::<usize, Seen>::new();
     let mut compared = 0;
     for now in seen {
         assert!(now.pts >= now.dts, "{what}: shown before it is decoded: {now:?}");
         let before = last.insert(now.track, *now);
         assert!(before.is_none_or(|before| before.dts <= now.dts), "{what}: {now:?} behind {before:?}");
-        // What was on its way then was taken before.
-        let settled = unsettled.iter().all(|at| !(at.saturating_sub(500_000)..*at + SETTLED).contains(&now.taken));
+        let settled =
+            unsettled.iter().all(|apart| !(apart.start.saturating_sub(500_000)..apart.end).contains(&now.taken));
         if !settled || now.track == VIDEO {
             continue;
         }
@@ -334,7 +335,8 @@ fn torture(seed: u64) {
         new(Codec::H264, 90_001.0, 0, &mut chance),
         new(Codec::Aac, 48_000.0, 30_000 + chance.below(120_000), &mut chance),
     ];
-    let mut unsettled = vec![0];
+    // At first until the first report of each track.
+    let mut unsettled = vec![Range { start: 0, end: u64::MAX }];
     let (mut pictures, mut sounds) = (0, 0);
     let (mut next_change, mut next_report, mut honest) = (15_000_000, 1_000_000 + chance.below(500_000), 0);
     loop {
@@ -346,7 +348,7 @@ fn torture(seed: u64) {
         }
         if n == VIDEO && pictures % 50 == 0 && now > next_change {
             next_change = now + 10_000_000 + chance.below(10_000_000);
-            unsettled.push(now);
+            unsettled.push(now..now + SETTLED);
             change(&mut camera, &mut source, &mut chance);
             honest = 0;
         }
@@ -369,6 +371,7 @@ fn torture(seed: u64) {
             next_report = now + 1_000_000;
             let lies = honest >= 3 && chance.below(4) == 0;
             honest = if lies { 0 } else { honest + 1 };
+            unsettled[0].end = unsettled[0].end.min(now);
             for (n, track) in camera.iter().enumerate() {
                 let of = now.saturating_sub(chance.below(500_000));
                 let wrong = if lies && n == AUDIO { 1_000_000 } else { 0 };

@@ -64,6 +64,16 @@ scene('hls.js plays MPEG-TS', async (stage) => {
   assert.deepEqual(await open(), []);
 });
 
+scene('hls.js plays AV1', async (stage) => {
+  const hub = await stage.hub();
+  await stage.pushAv1(hub, PATH);
+  await hub.live(PATH);
+  const page = await stage.openForeign('hlsjs', hub, hub.hls(PATH));
+  await page.until('plays', ({ time, ahead, width }) => time > 0 && ahead > 0 && width === 320);
+  await page.playsOn(5);
+  assert.deepEqual(await page.page.evaluate(() => globalThis.trouble), []);
+});
+
 scene('hls.js shows the first picture of a live stream within a second', async (stage) => {
   const hub = await stage.hub();
   stage.push(hub, PATH, { size: '640x360' });

@@ -69,6 +69,20 @@ scene('Opus makes it MP4 over a websocket', async (stage) => {
   assert.deepEqual(await types(hub, PATH), ['FMP4']);
 });
 
+scene('AV1 makes it MP4 over a websocket', async (stage) => {
+  const hub = await stage.hub();
+  await stage.pushAv1(hub, PATH);
+  await hub.live(PATH);
+  const page = await stage.openForeign('embedded', hub, hub.flv('ws', PATH));
+  await page.until('goes by MP4', ({ way: now }) => now === 'mp4');
+  // The browser itself notes that there is no FLV.
+  await page.until('plays', ({ state, width, time }) => state === 'playing' && width === 320 && time > 0);
+  await page.playsOn(5);
+  const { videoCodec } = await page.page.evaluate(() => document.querySelector('ipchub-player').stats);
+  assert.equal(videoCodec, 'AV1 (av01.0.00M.08)');
+  assert.deepEqual(await types(hub, PATH), ['FMP4']);
+});
+
 scene('sound alone that FLV cannot carry, and then another publisher with a picture', async (stage) => {
   const hub = await stage.hub();
   const first = stage.push(hub, PATH, { video: null, audio: 'opus' });

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use super::hub::Hub;
 use super::process::Process;
-use super::temporary;
+use super::{temporary, wait_until};
+
+/// For some tens of seconds of HLS on a busy machine.
+const HLS_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Plays until it has so many decoded buffers of one track.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +97,43 @@ impl Drop for Player {
             let _ = std::fs::remove_file(file);
         }
     }
+}
+
+/// Plays HLS with 25 pictures of 320x180 a second and sound, for so many seconds.
+pub fn play_hls(url: &str, seconds: u32) {
+    let mut command = Command::new("gst-launch-1.0");
+    let pipeline = format!(
+        "-v uridecodebin3 name=source uri={url} \
+         source. ! video/x-raw,width=320,height=180 ! queue ! fakesink name=pictures silent=false \
+         source. ! audio/x-raw ! queue ! fakesink name=sounds silent=false",
+    );
+    command.env("LC_ALL", "C").args(pipeline.split_whitespace());
+    let mut player = Process::start(command);
+    let times = |sink: &str, lines: &[String]| {
+        let buffers = lines.iter().filter(|line| line.contains(&format!("({sink}:sink) (")));
+        let time =
+            |line: &String| line.split("pts: ").nth(1)?.split(',').next()?.rsplit(':').next()?.parse::<f64>().ok();
+        buffers.filter_map(time).collect::<Vec<_>>()
+    };
+    let enough = wait_until(HLS_DEADLINE, || {
+        let lines = player.lines();
+        times("pictures", &lines).len() >= 25 * seconds as usize
+            && times("sounds", &lines).len() >= 40 * seconds as usize
+            || !player.is_running()
+    });
+    let lines = player.lines();
+    let complaints: Vec<_> =
+        lines.iter().filter(|line| line.starts_with("ERROR") || line.starts_with("WARNING")).collect();
+    assert!(enough && player.is_running() && complaints.is_empty(), "{complaints:#?} of {lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("GstHLSDemux2")), "it took another element for HLS");
+    // Seconds of a minute: they begin again at 0.
+    let steps: Vec<_> = times("pictures", &lines).windows(2).map(|pair| (pair[1] - pair[0] + 60.0) % 60.0).collect();
+    // It prints each sink's newest message: on a busy machine one is printed twice, or late, and others not at all. What is
+    // missing in the media itself ffmpeg would tell.
+    let (small, large): (Vec<f64>, Vec<f64>) = steps.iter().partition(|step| **step < 0.5);
+    assert!(large.len() * 20 <= steps.len(), "{steps:?}");
+    let span: f64 = small.iter().sum();
+    assert!(span > f64::from(seconds) * 0.8, "{} steps in {span} s", steps.len());
 }
 
 /// Publishes H.264, 320x180 at 25 pictures a second, and Opus.

@@ -3,6 +3,7 @@
 // Each test file compiles this for itself and uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod av1;
 pub mod camera;
 pub mod disk;
 pub mod ffmpeg;

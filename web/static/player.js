@@ -250,7 +250,10 @@ export class IpchubPlayer extends HTMLElement {
     this.#startTime = null;
     this.#live.snap();
     this.#showFormats();
-    if (!this.#native && !this.#pipeline.hasAudio) this.#askForMore(/^(?:opus|mp4a)/i);
+    // Video of another codec than AV1 FLV would have: where that does not come, it does not come by MP4 either.
+    const { hasAudio, hasVideo } = this.#pipeline;
+    if (!this.#native && !hasVideo) this.#askForMore(/^av01/i);
+    else if (!this.#native && !hasAudio) this.#askForMore(/^(?:opus|mp4a)/i);
     if (this.#state !== 'playing') this.#set('buffering');
     this.#startPlaying();
   }

@@ -169,6 +169,22 @@ impl Handle {
         self.wait(session, &now, "such segment", |now| now.has(number, part)).await
     }
 
+    /// As [`Handle::content`], and not before there are two complete segments, if they come in time.
+    ///
+    /// # Errors
+    /// If nothing comes in time, or too many requests of the player wait.
+    pub async fn two_segments(&self, session: &Session) -> Result<Arc<Presentation>, HlsError> {
+        let now = self.content().await?;
+        let has_two = |now: &Presentation| now.segments.len() > 1;
+        if now.ended || has_two(&now) {
+            return Ok(now);
+        }
+        match self.wait(session, &now, "second segment", has_two).await {
+            Err(HlsError::TimedOut(..)) => self.content().await,
+            found => found,
+        }
+    }
+
     async fn wait(
         &self,
         session: &Session,

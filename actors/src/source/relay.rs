@@ -111,7 +111,11 @@ impl Relay {
             sequence: self.sequence,
             timestamp: self.rtp_time(pts),
             ssrc: self.ssrc,
-            payload: if self.knows_keys() { without_start_code(&packet.payload) } else { packet.payload.clone() },
+            payload: if self.gathering == Gathering::NalUnits {
+                without_start_code(&packet.payload)
+            } else {
+                packet.payload.clone()
+            },
             ..packet.clone()
         });
         self.sequence = self.sequence.wrapping_add(1);
@@ -121,7 +125,7 @@ impl Relay {
         let whole = match self.gathering {
             Gathering::Packets => true,
             Gathering::Marked => packet.marker,
-            Gathering::AccessUnits => ended.is_some(),
+            Gathering::NalUnits | Gathering::TemporalUnits => ended.is_some(),
         };
         if whole || full {
             self.flush(track, ended.unwrap_or(!self.knows_keys()), out);
@@ -130,7 +134,7 @@ impl Relay {
 
     /// Where nobody knows what a decoder can start at, viewers start with whatever comes.
     fn knows_keys(&self) -> bool {
-        self.gathering == Gathering::AccessUnits
+        matches!(self.gathering, Gathering::NalUnits | Gathering::TemporalUnits)
     }
 
     fn flush(&mut self, track: usize, key: bool, out: &mut Vec<RtpUnit>) {
@@ -171,17 +175,20 @@ enum Gathering {
     /// Each packet: of sound, and where nobody knows when an access unit ends.
     Packets,
     /// Packets up to the marker that ends a picture (JPEG: RFC 2435, section 3.1.8; VP8: RFC 7741, section 4.1; VP9: RFC 9628,
-    /// section 4.1; AV1: "RTP Payload Format For AV1", section 4.2), so that no viewer begins within one.
+    /// section 4.1), so that no viewer begins within one.
     Marked,
-    /// Access units that are depacketized here.
-    AccessUnits,
+    /// Access units that are depacketized here, of H.264 and H.265.
+    NalUnits,
+    /// The same of AV1.
+    TemporalUnits,
 }
 
 impl Gathering {
     fn of(track: &Track) -> Self {
         match (track.kind, track.codec) {
-            (Kind::Video, Codec::H264 | Codec::H265) => Self::AccessUnits,
-            (Kind::Video, Codec::Jpeg | Codec::Vp8 | Codec::Vp9 | Codec::Av1) => Self::Marked,
+            (Kind::Video, Codec::H264 | Codec::H265) => Self::NalUnits,
+            (Kind::Video, Codec::Av1) => Self::TemporalUnits,
+            (Kind::Video, Codec::Jpeg | Codec::Vp8 | Codec::Vp9) => Self::Marked,
             _ => Self::Packets,
         }
     }
@@ -204,7 +211,8 @@ fn parameter_sets(parameters: &Parameters) -> Vec<Bytes> {
     let sets: Vec<Bytes> = match parameters {
         Parameters::H264(p) => [p.sps.clone()].into_iter().chain(p.pps.iter().cloned()).collect(),
         Parameters::H265(p) => [p.vps.clone(), p.sps.clone()].into_iter().chain(p.pps.iter().cloned()).collect(),
-        Parameters::Aac(_) => Vec::new(),
+        // AV1 has its own in each key frame, and none in an SDP.
+        Parameters::Av1(_) | Parameters::Aac(_) => Vec::new(),
     };
     sets.into_iter().filter(|set| set.len() <= MAX).collect()
 }

@@ -72,11 +72,7 @@ impl SourceTrack {
             return;
         }
         let kind = self.track.kind;
-        let declared = match &self.track.parameters {
-            Some(Parameters::H264(p)) => p.frame_rate(),
-            Some(Parameters::H265(p)) => p.frame_rate(),
-            _ => None,
-        };
+        let declared = self.track.parameters.as_ref().and_then(Parameters::frame_rate);
         info.describe(|description| match kind {
             Kind::Video => {
                 if let Some(video) = &mut description.video {
@@ -101,6 +97,8 @@ fn reorder(track: &Track) -> (Option<u8>, i64) {
     let (depth, rate) = match &track.parameters {
         Some(Parameters::H264(p)) => (p.reorder, p.frame_rate()),
         Some(Parameters::H265(p)) => (p.reorder, p.frame_rate()),
+        // What is shown of AV1 comes in its order.
+        Some(Parameters::Av1(p)) => (Some(0), p.frame_rate()),
         _ => (Some(0), None),
     };
     let rate = rate.filter(|rate| (1.0..=1000.0).contains(rate)).unwrap_or(USUAL_FRAME_RATE);
@@ -126,11 +124,10 @@ pub(super) fn describe(info: &SourceInfo, tracks: &[&Track]) {
         description.tracks = tracks.iter().copied().cloned().collect();
         description.video = first(Kind::Video).map(|track| {
             let before = description.video.take();
-            let (width, height, rate, fixed) = match &track.parameters {
-                Some(Parameters::H264(p)) => (p.width, p.height, p.frame_rate(), p.fixed_frame_rate),
-                Some(Parameters::H265(p)) => (p.width, p.height, p.frame_rate(), false),
-                _ => (0, 0, None, false),
-            };
+            let parameters = track.parameters.as_ref();
+            let (width, height) = parameters.and_then(Parameters::size).unwrap_or((0, 0));
+            let rate = parameters.and_then(Parameters::frame_rate);
+            let fixed = matches!(parameters, Some(Parameters::H264(p)) if p.fixed_frame_rate);
             VideoInfo {
                 codec: track.name().to_owned(),
                 width,

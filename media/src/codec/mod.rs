@@ -1,6 +1,7 @@
 //! What a decoder must know before the first frame, per codec: parameter sets read, kept and written for containers.
 
 pub mod aac;
+pub mod av1;
 pub(crate) mod bits;
 pub mod h264;
 pub mod h265;

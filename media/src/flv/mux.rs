@@ -195,7 +195,8 @@ impl Muxer {
                     out.put_slice(&config.raw);
                     end_tag(out, at);
                 }
-                None => {}
+                // Not carried.
+                Some(Parameters::Av1(_)) | None => {}
             }
         }
     }

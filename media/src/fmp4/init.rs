@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, Codec as Entry, Dinf, Dops, Dref, Encode, Esds, FourCC, Ftyp, Hdlr, Hvc1, Hvcc, Mdhd,
-    Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, esds,
+    Atom, Audio, Av01, Av1c, Avc1, Avcc, Codec as Entry, Dinf, Dops, Dref, Encode, Esds, FourCC, Ftyp, Hdlr, Hvc1,
+    Hvcc, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    esds,
 };
 
 use super::{Error, Output};
-use crate::codec::aac;
+use crate::codec::{aac, av1};
 use crate::frame::{Codec, Kind, Parameters};
 
 /// Of the `mvhd`: milliseconds. Each track has its own.
@@ -82,15 +83,12 @@ fn track(output: &Output) -> Result<Trak, Error> {
 
 /// Pixels; 0 for audio. The parameter sets' parsers refuse what is above 16 bits.
 fn size(output: &Output) -> (u16, u16) {
-    let (width, height) = match &output.track.parameters {
-        Some(Parameters::H264(parameters)) => (parameters.width, parameters.height),
-        Some(Parameters::H265(parameters)) => (parameters.width, parameters.height),
-        _ => (0, 0),
-    };
+    let (width, height) = output.track.parameters.as_ref().and_then(Parameters::size).unwrap_or((0, 0));
     (u16::try_from(width).unwrap_or(u16::MAX), u16::try_from(height).unwrap_or(u16::MAX))
 }
 
-/// The sample entry (ISO 14496-15, sections 5.4.2 and 8.4.1; ISO 14496-14, section 5.6; "Opus in ISO-BMFF", section 4.3).
+/// The sample entry (ISO 14496-15, sections 5.4.2 and 8.4.1; "AV1 Codec ISO Media File Format Binding",
+/// section 2.2; ISO 14496-14, section 5.6; "Opus in ISO-BMFF", section 4.3).
 fn entry(output: &Output) -> Result<Entry, Error> {
     let (width, height) = size(output);
     let visual = Visual { data_reference_index: 1, width, height, ..Visual::default() };
@@ -103,9 +101,27 @@ fn entry(output: &Output) -> Result<Entry, Error> {
             let hvcc = Hvcc::decode_body(&mut &parameters.hvcc()[..])?;
             Ok(Hvc1 { visual, hvcc, ..Hvc1::default() }.into())
         }
+        (Some(Parameters::Av1(config)), _) => Ok(Av01 { visual, av1c: av1c(config), ..Av01::default() }.into()),
         (Some(Parameters::Aac(config)), _) => Ok(mp4a(config).into()),
         (None, Codec::Opus) => Ok(opus(output).into()),
         (None, codec) => Err(Error::Entry(codec.name())),
+    }
+}
+
+/// "AV1 Codec ISO Media File Format Binding", section 2.3.
+fn av1c(config: &av1::Config) -> Av1c {
+    Av1c {
+        seq_profile: config.profile,
+        seq_level_idx_0: config.level,
+        seq_tier_0: config.high_tier,
+        high_bitdepth: config.bit_depth > 8,
+        twelve_bit: config.bit_depth == 12,
+        monochrome: config.monochrome,
+        chroma_subsampling_x: config.subsampling.0,
+        chroma_subsampling_y: config.subsampling.1,
+        chroma_sample_position: config.sample_position,
+        initial_presentation_delay: None,
+        config_obus: config.obu.to_vec(),
     }
 }
 

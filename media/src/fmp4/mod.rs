@@ -48,7 +48,7 @@ pub struct Sample {
 pub fn refusal(track: &Track) -> Option<String> {
     let name = track.name();
     match track.codec {
-        Codec::H264 | Codec::H265 | Codec::Aac | Codec::Opus => None,
+        Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Aac | Codec::Opus => None,
         Codec::Pcma | Codec::Pcmu | Codec::G722 => Some(format!("players know no {name} in MP4")),
         // What Chromium says of `mp4a.6B`, `mp4a.69` and `mp4a.40.34`. With a sound that it refuses the picture would go too.
         Codec::Mp3 => Some("browsers play no MP3 in MP4 (TS has it, also in HLS: ?type=ts)".into()),
@@ -85,12 +85,7 @@ impl Output {
     }
 
     fn codec_string(&self) -> String {
-        match &self.track.parameters {
-            Some(Parameters::H264(parameters)) => parameters.codec_string(),
-            Some(Parameters::H265(parameters)) => parameters.codec_string(),
-            Some(Parameters::Aac(config)) => config.codec_string(),
-            None => "opus".into(),
-        }
+        self.track.parameters.as_ref().map_or_else(|| "opus".into(), Parameters::codec_string)
     }
 }
 

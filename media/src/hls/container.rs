@@ -125,9 +125,7 @@ impl Ts {
 /// RFC 6381; MP3 is object type 34 of ISO 14496-3.
 fn codec_string(track: &Track) -> Option<String> {
     match (&track.parameters, track.codec) {
-        (Some(Parameters::H264(parameters)), _) => Some(parameters.codec_string()),
-        (Some(Parameters::H265(parameters)), _) => Some(parameters.codec_string()),
-        (Some(Parameters::Aac(config)), _) => Some(config.codec_string()),
+        (Some(parameters), _) => Some(parameters.codec_string()),
         (None, Codec::Mp3) => Some("mp4a.40.34".into()),
         _ => None,
     }
@@ -206,11 +204,7 @@ impl Container {
 
     pub(super) fn init(&self, number: u64) -> Result<Init, Error> {
         let parameters = self.leading_parameters();
-        let resolution = match parameters {
-            Some(Parameters::H264(parameters)) => Some((parameters.width, parameters.height)),
-            Some(Parameters::H265(parameters)) => Some((parameters.width, parameters.height)),
-            _ => None,
-        };
+        let resolution = parameters.and_then(Parameters::size);
         let (bytes, codecs) = match self {
             Self::Fmp4(muxer) => (muxer.init()?, muxer.codecs()),
             Self::Ts(ts) => (Bytes::new(), ts.codecs()),
@@ -235,10 +229,5 @@ impl Container {
 
 /// Within what cameras have; others declare nonsense.
 fn frame_rate(parameters: Option<&Parameters>) -> Option<f64> {
-    let rate = match parameters {
-        Some(Parameters::H264(parameters)) => parameters.frame_rate(),
-        Some(Parameters::H265(parameters)) => parameters.frame_rate(),
-        _ => None,
-    };
-    rate.filter(|rate| (1.0..=240.0).contains(rate))
+    parameters.and_then(Parameters::frame_rate).filter(|rate| (1.0..=240.0).contains(rate))
 }

@@ -4,6 +4,7 @@
 //! another frame would make it too long, a segment at the key frame that is nearest to `fragment`.
 
 mod absence;
+mod part_length;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use crate::frame::{Frame, Kind, Track};
 const MAX_PAUSE: f64 = 3.0;
 /// Seconds of a segment at least: their numbers must not outrun the clock, see [`Config::first`].
 const MIN_SEGMENT: f64 = 1.0;
+/// Seconds of the rest of the first GOP, which is a segment of its own unless it is shorter. Sound comes behind the picture by some
+/// frames: hls.js finds no place in a segment that lasts no longer than that, and plays on only when that left the playlist.
+const MIN_REST: f64 = 0.5;
 /// A segment without a key frame is cut after as many times `fragment`: cameras with endless GOPs exist, and what is being
 /// made lies in memory.
 const MAX_STRETCH: f64 = 5.0;
@@ -85,8 +89,10 @@ pub struct Segmenter {
     begin: i64,
     /// Decode time of the last key frame of what leads.
     last_key: i64,
-    /// Part length in ticks of what leads.
+    /// Part length in ticks of what leads; 0 until two frames have told how long those are.
     part_ticks: i64,
+    /// How long frames were that came before, in ticks.
+    cached_step: Option<u32>,
     segments: VecDeque<Arc<Segment>>,
     next: u64,
     fragments: u32,
@@ -118,6 +124,7 @@ impl Segmenter {
             begin: 0,
             last_key: 0,
             part_ticks: 0,
+            cached_step: None,
             segments: VecDeque::new(),
             next: config.first,
             fragments: 0,
@@ -165,9 +172,11 @@ impl Segmenter {
         {
             self.wall.note(nanos(newest.dts, container.leading_rate()), now);
         }
+        self.cached_step = self.usual_step(&frames);
         self.opening = true;
         let taken = frames.into_iter().try_for_each(|frame| self.take(frame).map(drop));
         self.opening = false;
+        self.cached_step = None;
         taken?;
         let leading = self.container.as_ref().and_then(|container| {
             self.held.values().map(|held| &held.frame).find(|frame| container.leads(frame.track))
@@ -179,7 +188,7 @@ impl Segmenter {
     }
 
     /// Ends the first segment of all at once: a player that knows no parts has something to play then. What follows begins
-    /// in the middle of a GOP, and ends with it.
+    /// in the middle of a GOP, and ends with it, or with the next one if that is a moment away.
     fn end_first(&mut self, dts: i64, key: bool) -> Result<(), Error> {
         self.end_part(dts)?;
         self.end_segment();
@@ -244,11 +253,15 @@ impl Segmenter {
         let step = u32::try_from(frame.dts - held.frame.dts).ok().filter(|step| *step > 0);
         held.usual = step.unwrap_or(held.usual);
         let sample = Sample { duration: held.usual, frame: std::mem::replace(&mut held.frame, frame) };
+        let duration = sample.duration;
+        self.draft.push(sample, leads);
         if leads {
             self.pictures.0 += 1;
-            self.pictures.1 += i64::from(sample.duration);
+            self.pictures.1 += i64::from(duration);
+            if self.part_ticks == 0 {
+                self.choose_part(self.cached_step.unwrap_or(duration));
+            }
         }
-        self.draft.push(sample, leads);
     }
 
     /// Ends the part, and the segment, before a frame of what leads, which is held.
@@ -268,7 +281,8 @@ impl Segmenter {
         let gop = if key { dts - std::mem::replace(&mut self.last_key, dts) } else { 0 };
         // As near to `fragment` as whole GOPs allow. Half a frame early is early enough: cameras' clocks jitter.
         let long = seconds(segment + gop / 2 + step / 2) >= fragment && seconds(segment + step / 2) >= MIN_SEGMENT;
-        let due = key && (!is_whole || long);
+        let rest = !is_whole && seconds(segment + step / 2) >= MIN_REST;
+        let due = key && (rest || long);
         if due || seconds(segment) >= fragment * MAX_STRETCH || bytes >= self.config.max_bytes / 2 {
             self.end_part(dts)?;
             self.end_segment();
@@ -292,15 +306,10 @@ impl Segmenter {
             self.container = Some(next);
             self.init = None;
         }
-        let Some(container) = self.container.as_ref().filter(|container| container.leads(frame.track)) else {
+        if !self.container.as_ref().is_some_and(|container| container.leads(frame.track)) {
             return Ok(());
-        };
-        let rate = f64::from(container.leading_rate());
-        let frame_seconds = container.frame_seconds().unwrap_or(1.0 / f64::from(USUAL_FRAME));
-        // Whole frames, so that all parts are as long as they are said to be.
-        let part = (self.config.part.as_secs_f64() / frame_seconds).round().max(1.0) * frame_seconds;
-        self.part_ticks = (part * rate).ceil() as i64;
-        self.part_target = self.part_target.max(Duration::from_secs_f64(part));
+        }
+        self.part_ticks = 0;
         self.held.clear();
         self.last_key = frame.dts;
         self.begin_segment(frame.dts, frame.key)?;

@@ -21,7 +21,8 @@ pub(super) fn fmtp(track: &Track) -> String {
         // Its configuration is that of the multiplex, or comes in the stream.
         Some(Parameters::Aac(_)) if track.is_latm() => return track.fmtp.clone(),
         Some(Parameters::Aac(config)) => list.fill_aac(config),
-        None => return track.fmtp.clone(),
+        // Its sequence header comes in the stream only.
+        Some(Parameters::Av1(_)) | None => return track.fmtp.clone(),
     }
     let filled = list.0.join("; ");
     if filled.len() + AROUND > MAX_LINE { track.fmtp.clone() } else { filled }

@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 
 import { Hub, push } from './hub.mjs';
 import { installProbe } from './probe.mjs';
-import { LatePicture } from './publisher.mjs';
+import { Publisher } from './publisher.mjs';
 import { Site } from './site.mjs';
 import { SOON, until } from './wait.mjs';
 
@@ -79,9 +79,16 @@ class Stage {
     return program;
   }
 
-  /** Pushes a clip whose picture comes so late; see `LatePicture`. */
+  /** Pushes a clip whose picture comes so late; see `Publisher`. */
   async pushLate(hub, path, lateMs) {
-    const publisher = await LatePicture.start(hub.url('rtsp', path), lateMs);
+    const publisher = await Publisher.latePicture(hub.url('rtsp', path), lateMs);
+    this.#programs.push(publisher);
+    return publisher;
+  }
+
+  /** Pushes AV1, 320x176. */
+  async pushAv1(hub, path) {
+    const publisher = await Publisher.av1(hub.url('rtsp', path));
     this.#programs.push(publisher);
     return publisher;
   }

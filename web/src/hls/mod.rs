@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 
+use actix_web::http::header::USER_AGENT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use ipchub_actors::Hub;
 use ipchub_actors::accounts::Right;
@@ -147,6 +148,7 @@ pub(crate) async fn playlist(
     token.inspect(|token| session.let_in_by(token));
     let now = match awaited {
         Some((number, part)) => handle.reached(&session, number, part).await?,
+        None if needs_two_segments(request) => handle.two_segments(&session).await?,
         None => handle.content().await?,
     };
     let (folder, suffix) = (format!("{stem}/"), query.suffix(id));
@@ -218,6 +220,13 @@ async fn let_in(
         Some(session) if session.was_let_in_by(&token) => Ok(Some(token)),
         _ => Err(refused),
     }
+}
+
+/// GStreamer finds no place in the second playlist that it reads if the first had one segment (it looks for all but the first
+/// in the other: `gst_hls_media_playlist_sync_to_playlist` of 1.22 and later), and hangs.
+fn needs_two_segments(request: &HttpRequest) -> bool {
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.is_some_and(|agent| agent.starts_with("GStreamer"))
 }
 
 fn peer(request: &HttpRequest) -> Result<std::net::SocketAddr, ApiError> {

@@ -5,17 +5,26 @@
 
 /**
  * @typedef {object} VideoConfig
- * @property {'avc'|'hevc'} kind
+ * @property {'avc'|'hevc'|'av1'} kind
  * @property {string} name for people, "H.264"
  * @property {string} codec for MSE, "avc1.64001f"
  * @property {number} width in pixels, 0 when the SPS could not be read
  * @property {number} height
- * @property {Uint8Array} record avcC or hvcC
+ * @property {Uint8Array} record avcC, hvcC or av1C
  */
 
-/** @param {'avc'|'hevc'} kind @returns {VideoConfig} */
-export function videoConfig(kind, record) {
+/** @param {'avc'|'hevc'|'av1'} kind @param {{width: number, height: number}} [size] if the container says it @returns {VideoConfig} */
+export function videoConfig(kind, record, size) {
+  if (kind === 'av1') return av1Config(record, size);
   return kind === 'avc' ? avcConfig(record) : hevcConfig(record);
+}
+
+/** "AV1 Codec ISO Media File Format Binding", sections 2.3 and 5. */
+function av1Config(record, size = { width: 0, height: 0 }) {
+  if (record.length < 4 || record[0] !== 0x81) throw new Error('an AV1 track without a whole av1C');
+  const level = String(record[1] & 31).padStart(2, '0') + (record[2] & 0x80 ? 'H' : 'M');
+  const depth = record[2] & 0x40 ? (record[2] & 0x20 ? '12' : '10') : '08';
+  return { kind: 'av1', name: 'AV1', codec: `av01.${record[1] >> 5}.${level}.${depth}`, ...size, record: record.slice() };
 }
 
 function avcConfig(record) {

@@ -1,6 +1,7 @@
 // Fragmented MP4 boxes: one init segment a track, one moof+mdat a batch of frames.
 //
-// Source: ISO/IEC 14496-12 (boxes), 14496-14 (esds), 14496-15 (avc1, hvc1), "Opus in ISO-BMFF", the W3C "ISO BMFF Byte Stream
+// Source: ISO/IEC 14496-12 (boxes), 14496-14 (esds), 14496-15 (avc1, hvc1), "Opus in ISO-BMFF",
+// "AV1 Codec ISO Media File Format Binding", the W3C "ISO BMFF Byte Stream
 // Format".
 
 /** @typedef {{dts: number, duration: number, cts: number, key: boolean, data: Uint8Array}} Sample times in ticks of the track */
@@ -13,10 +14,11 @@ const DELTA_FLAGS = 0x01010000; // depends on others, is no sync sample
 
 /** @param {import('./codecs.js').VideoConfig} config */
 export function videoInit(config) {
-  const entry = box(config.kind === 'avc' ? 'avc1' : 'hvc1',
+  const [type, decoder] = { avc: ['avc1', 'avcC'], hevc: ['hvc1', 'hvcC'], av1: ['av01', 'av1C'] }[config.kind];
+  const entry = box(type,
     zeros(6), u16(1), zeros(16), u16(config.width || 1280), u16(config.height || 720),
     u32(0x00480000), u32(0x00480000), u32(0), u16(1), zeros(32), u16(24), u16(0xffff),
-    box(config.kind === 'avc' ? 'avcC' : 'hvcC', config.record));
+    box(decoder, config.record));
   return init({
     timescale: VIDEO_TIMESCALE,
     handler: 'vide',

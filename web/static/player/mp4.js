@@ -1,6 +1,7 @@
 // Fragmented MP4 as the hub streams it -> what the pipeline plays, as from FLV: configurations and frames with milliseconds.
 //
-// Sources: ISO/IEC 14496-12 (boxes; 8.8 for fragments), 14496-15 (avcC, hvcC), 14496-1 (descriptors of esds), "Opus in ISO-BMFF".
+// Sources: ISO/IEC 14496-12 (boxes; 8.8 for fragments), 14496-15 (avcC, hvcC), 14496-1 (descriptors of esds), "Opus in ISO-BMFF",
+// "AV1 Codec ISO Media File Format Binding".
 
 const LARGEST_BOX = 64 * 1024 * 1024; // more than the hub's limits.frame_bytes would be no picture
 const MOST_SAMPLES = 10_000;
@@ -53,8 +54,8 @@ export class Mp4Reader {
     this.#tracks = new Map(found.map((track) => [track.id, track]));
     const has = (name) => found.some((track) => track.name === name);
     this.hooks.onExpect({ video: has('video'), audio: has('audio') });
-    for (const { name, codec, config } of found) {
-      this.hooks.onItem(name, config ? { kind: 'config', codec, data: config } : { kind: 'unknown', codec }, 0);
+    for (const { name, codec, config, size } of found) {
+      this.hooks.onItem(name, config ? { kind: 'config', codec, data: config, size } : { kind: 'unknown', codec }, 0);
     }
   }
 
@@ -130,11 +131,15 @@ function sampleEntry(entries) {
   switch (type) {
     case 'avc1': return { codec: 'avc', config: within(body, 'avcC', VISUAL_ENTRY) };
     case 'hvc1': case 'hev1': return { codec: 'hevc', config: within(body, 'hvcC', VISUAL_ENTRY) };
+    case 'av01': return { codec: 'av1', config: within(body, 'av1C', VISUAL_ENTRY), size: pictureSize(body) };
     case 'mp4a': return { codec: 'aac', config: specific(within(body, 'esds', AUDIO_ENTRY).subarray(4)) };
     case 'Opus': return { codec: 'opus', config: within(body, 'dOps', AUDIO_ENTRY) };
     default: return { codec: type, config: null };
   }
 }
+
+/** Of a visual sample entry (8.5.2). */
+function pictureSize(entry) { return { width: view(entry).getUint16(24), height: view(entry).getUint16(26) }; }
 
 /** The DecoderSpecificInfo in an esds: tags nest, each with its length in 7 bits a byte. */
 function specific(data) {

@@ -139,7 +139,7 @@ export class Pipeline {
   }
 
   #configure(name, tag) {
-    const config = name === 'video' ? videoConfig(tag.codec, tag.data) : audioConfig(tag.codec, tag.data);
+    const config = name === 'video' ? videoConfig(tag.codec, tag.data, tag.size) : audioConfig(tag.codec, tag.data);
     if (this.#config[name] && sameConfig(this.#config[name], config)) return;
     this.#config[name] = config;
     if (name === 'video') {

@@ -1,8 +1,8 @@
 // Which way a stream comes, where the page leaves that to the element:
 //
 // 1. A browser that plays pieces of media (MSE, or ManagedMediaSource of iPhones) gets FLV over a websocket: the least delay.
-// 2. What FLV cannot carry and fragmented MP4 can (Opus) makes it MP4 over a websocket. The hub names the codecs of its MP4
-//    when it is asked for the head of that address; it is asked only if FLV has no sound, or the hub has no FLV of the stream.
+// 2. What FLV cannot carry and fragmented MP4 can (AV1, Opus) makes it MP4 over a websocket. The hub names the codecs of its MP4
+//    when it is asked for the head of that address; it is asked only if FLV lacks sound or picture, or there is no FLV of the stream.
 // 3. HLS by the browser itself (Safari) where neither can: no MSE at all, or a codec that only the browser's own player takes.
 
 import { httpUrl, outputUrl } from './address.js';

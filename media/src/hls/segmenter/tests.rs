@@ -90,6 +90,33 @@ fn segments_are_whole_gops_near_the_wanted_length() {
     }
 }
 
+/// Cameras declare 25 pictures a second, or nothing, and send what the light allows.
+#[test]
+fn parts_are_as_long_as_they_are_said_to_be_at_every_rate() {
+    let rates = [2, 4, 5, 6, 8, 10, 12, 13, 15, 18, 20, 24, 25, 30, 48, 50, 60];
+    for (rate, cached) in rates.into_iter().flat_map(|rate| [(rate, false), (rate, true)]) {
+        let mut segmenter = Segmenter::new(config(), &tracks());
+        let frame = |n: i64| {
+            let dts = n * RATE / rate;
+            Frame { pts: dts, dts, ..frame(n, rate) }
+        };
+        let cache = if cached { rate * 3 / 4 } else { 0 };
+        segmenter.open((0..cache).map(frame), at(0)).expect("it can be written");
+        for n in cache..rate * 20 {
+            segmenter.frame(frame(n), at(0)).expect("it can be written");
+        }
+        let now = segmenter.presentation();
+        check(&now);
+        let target = now.part_target;
+        let allowed = if rate == 2 { 500..=500 } else { 200..=500 };
+        assert!(allowed.contains(&(target.as_millis() as u64)), "{rate} a second: {target:?}");
+        for segment in &now.segments {
+            let short = segment.parts.iter().rev().skip(1).find(|part| part.duration < target * 85 / 100);
+            assert_eq!(short.map(|part| part.duration), None, "{rate} a second, cached {cached}, target {target:?}");
+        }
+    }
+}
+
 #[test]
 fn the_cached_gop_can_be_played_at_once() {
     let mut segmenter = Segmenter::new(config(), &tracks());
@@ -99,11 +126,15 @@ fn the_cached_gop_can_be_played_at_once() {
     let first = &now.segments[0];
     assert_eq!(first.duration, Duration::from_millis(760), "all but the newest frame, whose length is not known");
     assert_eq!(first.date, at(0), "as long ago as the frames are long");
-    // What follows begins within the GOP and ends with it.
-    feed(&mut segmenter, (20..60).map(|n| frame(n, 25)));
-    let now = segmenter.presentation();
-    assert!(!now.segments[1].independent && now.segments[1].duration == Duration::from_millis(240));
-    assert!(!now.media_playlist(URIS, false).contains("INDEPENDENT-SEGMENTS"));
+    // What follows begins within the GOP and ends with it, unless that would be a few frames only.
+    for (cached, second) in [(10, 640), (14, 480), (15, 1440), (20, 1240), (25, 1040)] {
+        let mut segmenter = Segmenter::new(config(), &tracks());
+        segmenter.open((0..cached).map(|n| frame(n, 25)), at(cached - 1)).expect("it can be written");
+        feed(&mut segmenter, (cached..60).map(|n| frame(n, 25)));
+        let now = segmenter.presentation();
+        assert!(!now.segments[1].independent && now.segments[1].duration == Duration::from_millis(second), "{cached}");
+        assert!(!now.media_playlist(URIS, false).contains("INDEPENDENT-SEGMENTS"));
+    }
     // Without a cache the first part is a segment.
     let mut segmenter = Segmenter::new(config(), &tracks());
     feed(&mut segmenter, (3..50).map(|n| frame(n, 25)));

@@ -1,5 +1,5 @@
-//! From RTP payloads to access units: H.264 (RFC 6184), H.265 (RFC 7798), AAC (RFC 3640, RFC 6416)
-//! and plain audio.
+//! From RTP payloads to access units: H.264 (RFC 6184), H.265 (RFC 7798), AV1, AAC (RFC 3640,
+//! RFC 6416) and plain audio.
 //!
 //! Packets come in order, with a note where some are missing. What leaves is whole: a picture with a hole is dropped, and so
 //! are the pictures after it up to the next key frame. An error says what is wrong at which byte of the payload, and the
@@ -7,6 +7,7 @@
 
 mod aac;
 mod assembler;
+mod av1;
 mod format;
 mod h264;
 mod h265;
@@ -38,7 +39,7 @@ pub struct AccessUnit {
     pub timestamp: u32,
     /// A decoder can start here. Always true for audio.
     pub key: bool,
-    /// NAL units without parameter sets, delimiters and filler; one raw frame for audio.
+    /// NAL units without parameter sets, delimiters and filler; one temporal unit of AV1; one raw frame for audio.
     pub units: Units,
     /// The parameters, if they became known or changed; they hold from this access unit on.
     pub parameters: Option<Parameters>,
@@ -117,6 +118,7 @@ pub struct Depacketizer {
 enum Format {
     H264(Box<h264::Depacketizer>),
     H265(Box<h265::Depacketizer>),
+    Av1(Box<av1::Depacketizer>),
     Aac(Box<aac::Depacketizer>),
     Latm(Box<latm::Depacketizer>),
     Plain(plain::Depacketizer),
@@ -129,6 +131,7 @@ impl Depacketizer {
         let format = match track.codec {
             Codec::H264 => Format::H264(Box::new(h264::Depacketizer::new(track))),
             Codec::H265 => Format::H265(Box::new(h265::Depacketizer::new(track))),
+            Codec::Av1 => Format::Av1(Box::new(av1::Depacketizer::new(track))),
             Codec::Aac if track.is_latm() => Format::Latm(Box::new(latm::Depacketizer::new(track))),
             Codec::Aac => Format::Aac(Box::new(aac::Depacketizer::new(track))),
             _ => Format::Plain(plain::Depacketizer::new(track)?),
@@ -142,6 +145,7 @@ impl Depacketizer {
         match &mut self.format {
             Format::H264(h264) => h264.assembler.max_access_unit = bytes,
             Format::H265(h265) => h265.assembler.max_access_unit = bytes,
+            Format::Av1(av1) => av1.max_access_unit = bytes,
             Format::Aac(_) | Format::Latm(_) | Format::Plain(_) => {}
         }
         self
@@ -155,6 +159,7 @@ impl Depacketizer {
         match &mut self.format {
             Format::H264(h264) => h264.push(packet, lost, out),
             Format::H265(h265) => h265.push(packet, lost, out),
+            Format::Av1(av1) => av1.push(packet, lost, out),
             Format::Aac(aac) => aac.push(packet, lost, out),
             Format::Latm(latm) => latm.push(packet, lost, out),
             Format::Plain(plain) => plain.push(packet, lost, out),
@@ -166,6 +171,7 @@ impl Depacketizer {
         match &self.format {
             Format::H264(h264) => h264.assembler.parameters(),
             Format::H265(h265) => h265.assembler.parameters(),
+            Format::Av1(av1) => av1.parameters(),
             Format::Aac(aac) => aac.parameters(),
             Format::Latm(latm) => latm.parameters(),
             Format::Plain(_) => None,
@@ -177,6 +183,7 @@ impl Depacketizer {
         match &self.format {
             Format::H264(h264) => h264.assembler.dropped,
             Format::H265(h265) => h265.assembler.dropped,
+            Format::Av1(av1) => av1.dropped,
             Format::Aac(aac) => aac.dropped,
             Format::Latm(latm) => latm.dropped,
             Format::Plain(plain) => plain.dropped,

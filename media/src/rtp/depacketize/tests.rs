@@ -2,12 +2,13 @@ use super::*;
 use crate::Kind;
 
 mod audio;
+mod av1;
 mod random;
 mod video;
 
 fn track(codec: Codec, clock_rate: u32, fmtp: &str) -> Track {
     Track {
-        kind: if matches!(codec, Codec::H264 | Codec::H265) { Kind::Video } else { Kind::Audio },
+        kind: if matches!(codec, Codec::H264 | Codec::H265 | Codec::Av1) { Kind::Video } else { Kind::Audio },
         codec,
         encoding: String::new(),
         payload_type: 96,

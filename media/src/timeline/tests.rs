@@ -113,11 +113,13 @@ fn decode_times(depth: Option<u8>, order: &[i64]) -> Vec<(i64, i64)> {
 
 #[test]
 fn decode_times_fit_b_frames() {
-    let cases: [(&str, u8, &[i64]); 4] = [
+    let cases: [(&str, u8, &[i64]); 6] = [
         ("no B-frames", 0, &[0, 1, 2, 3, 4]),
         ("one B-frame", 1, &[0, 2, 1, 4, 3, 6, 5]),
         ("pyramid", 2, &[0, 4, 2, 1, 3, 8, 6, 5, 7]),
         ("open GOP", 2, &[0, 3, 1, 2, 6, 4, 5]),
+        ("pyramid of eight", 3, &[0, 8, 4, 2, 1, 3, 6, 5, 7, 16, 12, 10, 9, 11, 14, 13, 15]),
+        ("pyramid of sixteen", 4, &[0, 16, 8, 4, 2, 1, 3, 6, 5, 7, 12, 10, 9, 11, 14, 13, 15, 32, 24, 20, 18, 17, 19]),
     ];
     for (name, depth, order) in cases {
         let times = decode_times(Some(depth), order);

@@ -235,6 +235,10 @@ impl Crowd {
         self.shared.bytes[viewer.job.id].fetch_add(got, Relaxed);
         if !viewer.ready && viewer.player.watch.key_us.is_some() {
             viewer.ready = true;
+            // Requests and answers leave a connection in a mode in which data is acknowledged late, by a timer or with the next
+            // data, and over loopback that costs the server; acknowledged when it is read it costs us. Whether it ends by itself
+            // depends on what the server sends first.
+            let _ = SockRef::from(&viewer.connection).set_tcp_quickack(true);
             viewer.counted = !viewer.job.sampled && !self.setup.leave && viewer.player.is_pushed();
             self.shared.ready.fetch_add(1, Relaxed);
         }

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use super::process::wrapped;
+
 /// A network of its own, not connected to the real one.
 pub struct Network {
     /// Part of each namespace's name.
@@ -76,17 +78,8 @@ impl Network {
     /// The command, run on a host.
     pub fn on(&self, host: usize, command: &Command) -> Command {
         let mut inside = Command::new("ip");
-        inside.args(["netns", "exec", &self.name(host)]).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            inside.current_dir(folder);
-        }
-        inside
+        inside.args(["netns", "exec", &self.name(host)]);
+        wrapped(inside, command)
     }
 }
 

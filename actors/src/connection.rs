@@ -2,6 +2,7 @@
 //! takes none for `write_timeout`, and can be ended from any thread although the peer does not read.
 
 mod carrier;
+mod detached;
 mod outbox;
 mod tls;
 
@@ -23,6 +24,7 @@ use tokio::time::{Sleep, sleep};
 use crate::meter::{Active, Followed, Meter, Traffic};
 
 pub use carrier::Carrier;
+pub(crate) use detached::AT_ONCE;
 pub use outbox::Outbox;
 pub use tls::HandshakeError;
 use tls::Tls;
@@ -237,7 +239,7 @@ impl Socket {
         let _ = self.io.options().and_then(|socket| socket.set_linger(Some(Duration::ZERO)));
     }
 
-    /// Nothing wakes anybody up for this connection until it is read or written again; a plain one only.
+    /// Nothing wakes anybody up for this connection until it is written, or read without finding anything; a plain one only.
     pub fn detach(&mut self) -> io::Result<()> {
         if let Io::Plain(_) = self.io
             && let Io::Plain(tcp) = std::mem::replace(&mut self.io, Io::Detached(None))
@@ -349,6 +351,12 @@ impl AsyncRead for Socket {
         }
         if let Io::Tls(_) = this.io {
             return this.poll_decrypt(cx, buf);
+        }
+        if let Io::Detached(Some(tcp)) = &this.io
+            && let Some(read) = detached::read(tcp, buf)?
+        {
+            this.link.meter.received(read);
+            return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         ready!(Pin::new(this.io.tcp()?).poll_read(cx, buf))?;

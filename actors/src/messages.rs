@@ -342,6 +342,20 @@ pub enum MediaItem {
     },
 }
 
+/// Takes the packets of one track as a receiver orders them.
+#[derive(Debug)]
+pub(crate) struct OfTrack<'a> {
+    pub(crate) track: usize,
+    pub(crate) items: &'a mut Vec<MediaItem>,
+}
+
+impl Extend<Received> for OfTrack<'_> {
+    fn extend<T: IntoIterator<Item = Received>>(&mut self, packets: T) {
+        let track = self.track;
+        self.items.extend(packets.into_iter().map(|received| MediaItem::Packet { track, received }));
+    }
+}
+
 /// To a source: its publisher is gone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use actix::prelude::*;
 use bytes::{BufMut, Bytes, BytesMut};
+use ipchub_media::rtp::Packet;
 use ipchub_media::rtp::packet::HEADER_LEN;
 use ipchub_media::rtp::rtcp;
 use ipchub_media::websocket::{self, Opcode};
@@ -145,13 +146,13 @@ impl RtpLane {
     }
 
     /// Fills the cache of a lane that nobody used so far.
-    pub(crate) fn fill<'a>(&mut self, units: impl Iterator<Item = &'a RtpUnit>) {
-        self.gop = units.map(frame).collect();
+    pub(crate) fn fill<'a>(&mut self, units: impl Iterator<Item = (&'a RtpUnit, &'a [Packet])>) {
+        self.gop = units.map(|(unit, packets)| frame(unit, packets)).collect();
     }
 
     /// Frames a unit and sends it to every viewer that is not behind. `starts`: viewers can begin with it.
-    pub(crate) fn unit(&mut self, unit: &RtpUnit, starts: bool) {
-        let chunk = Arc::new(self.complete(frame(unit)));
+    pub(crate) fn unit(&mut self, unit: &RtpUnit, packets: &[Packet], starts: bool) {
+        let chunk = Arc::new(self.complete(frame(unit, packets)));
         self.send(&chunk, starts);
         if starts {
             self.gop.clear();
@@ -275,10 +276,10 @@ impl RtpPackets {
     }
 }
 
-fn frame(unit: &RtpUnit) -> RtpPackets {
-    let room = unit.bytes + unit.packets.len() * (INTERLEAVED_HEAD + HEADER_LEN);
+fn frame(unit: &RtpUnit, packets: &[Packet]) -> RtpPackets {
+    let room = unit.bytes + packets.len() * (INTERLEAVED_HEAD + HEADER_LEN);
     let mut out = BytesMut::with_capacity(room);
-    for packet in &unit.packets {
+    for packet in packets {
         out.put_slice(&[b'$', (unit.track * 2) as u8]);
         out.put_u16((HEADER_LEN + packet.payload.len()) as u16);
         packet.write_to(&mut out);

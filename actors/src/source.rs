@@ -34,7 +34,7 @@ use crate::trouble::Trouble;
 use absence::Absence;
 use frames::FrameLane;
 use gop::Gop;
-use relay::{Relay, RtpGop, RtpUnit};
+use relay::{Relay, RtpGop};
 use track::SourceTrack;
 
 /// How often measured rates are written into the source's description; a snapshot is kept as long.
@@ -66,7 +66,6 @@ pub struct Source {
     absent: Option<Recipient<EndPublishing>>,
     trouble: Trouble,
     units: Vec<AccessUnit>,
-    rtp_units: Vec<RtpUnit>,
     _counted: Active,
 }
 
@@ -109,7 +108,6 @@ impl Source {
             absent: None,
             trouble: Trouble::default(),
             units: Vec::new(),
-            rtp_units: Vec::new(),
             _counted: counted,
         }
     }
@@ -150,7 +148,7 @@ impl Source {
         ctx.stop();
     }
 
-    fn packet(&mut self, track: usize, received: &ipchub_media::rtp::receiver::Received, arrival: Duration) {
+    fn packet(&mut self, track: usize, received: ipchub_media::rtp::receiver::Received, arrival: Duration) {
         let Some(state) = self.tracks.get_mut(track) else { return };
         let mut units = std::mem::take(&mut self.units);
         if let Some(depacketizer) = &mut state.depacketizer
@@ -353,7 +351,7 @@ impl Handler<Media> for Source {
         self.info.add_bytes(media.bytes);
         for item in media.items {
             match item {
-                MediaItem::Packet { track, received } => self.packet(track, &received, media.arrival),
+                MediaItem::Packet { track, received } => self.packet(track, received, media.arrival),
                 MediaItem::Report { track, report } => self.timeline.sender_report(track, report),
             }
         }

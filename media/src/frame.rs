@@ -173,6 +173,16 @@ impl Units {
         Self::default()
     }
 
+    /// Nothing yet, with room for so many units in so many pieces.
+    pub fn with_capacity(units: usize, pieces: usize) -> Self {
+        Self { pieces: Vec::with_capacity(pieces), units: Vec::with_capacity(units), len: 0 }
+    }
+
+    /// How many units and pieces there are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.units.len(), self.pieces.len())
+    }
+
     /// One unit that is whole in one buffer.
     pub fn single(unit: Bytes) -> Self {
         let mut units = Self::new();

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ipchub_media::Kind;
-use ipchub_media::rtp::receiver::{Received, Receiver};
+use ipchub_media::rtp::receiver::Receiver;
 use ipchub_media::rtp::rtcp::{self, Rtcp};
 
 use super::feed::{Fed, Item};
 use crate::info::Reception;
-use crate::messages::{Media, MediaItem};
+use crate::messages::{Media, MediaItem, OfTrack};
 use crate::meter::Stats;
 use crate::rtsp::udp::random_u64;
 use crate::trouble::Trouble;
@@ -24,7 +24,6 @@ pub(super) struct Ingest {
     tracks: Vec<Receiving>,
     items: Vec<MediaItem>,
     bytes: u64,
-    received: Vec<Received>,
     /// Of our reports.
     ssrc: u32,
     stats: Arc<Stats>,
@@ -51,8 +50,8 @@ impl Ingest {
                 heard: Instant::now(),
             })
             .collect();
-        let (items, received, trouble) = Default::default();
-        Self { place, tracks, items, bytes: 0, received, ssrc: random_u64() as u32, stats, trouble }
+        let (items, trouble) = Default::default();
+        Self { place, tracks, items, bytes: 0, ssrc: random_u64() as u32, stats, trouble }
     }
 
     pub(super) fn take(&mut self, item: Item, now: Duration) {
@@ -61,9 +60,7 @@ impl Ingest {
                 self.bytes += bytes as u64;
                 let Some(receiving) = self.tracks.get_mut(track) else { return };
                 receiving.ssrc = Some(packet.ssrc);
-                let result = receiving.receiver.push(packet, now, &mut self.received);
-                let items = self.received.drain(..).map(|received| MediaItem::Packet { track, received });
-                self.items.extend(items);
+                let result = receiving.receiver.push(packet, now, &mut OfTrack { track, items: &mut self.items });
                 match result {
                     Ok(()) => receiving.heard = Instant::now(),
                     Err(error) => self.warn(&format_args!("track {track}: {error}")),

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
 use super::session::{MIN_READ, READ_BUFFER, RtspSession};
+use crate::connection::AT_ONCE;
 
 /// Writes what is left, while the actor hears nothing else.
 pub(super) struct Drain;
@@ -63,7 +64,7 @@ impl ActorFuture<RtspSession> for Listen {
             if buffer.capacity() - buffer.len() < MIN_READ {
                 buffer.reserve(if publishing.is_some() { READ_BUFFER } else { MIN_READ });
             }
-            let room = buffer.capacity() - buffer.len();
+            let room = (buffer.capacity() - buffer.len()).min(AT_ONCE);
             let read = pin!(socket.borrow_mut().read_buf(buffer)).poll(task);
             match read {
                 Poll::Pending => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::{Addr, Arbiter};
 use bytes::Bytes;
 use ipchub_media::Track;
-use ipchub_media::rtp::receiver::{Order, Received, Receiver};
+use ipchub_media::rtp::receiver::{Order, Receiver};
 use ipchub_media::rtp::rtcp::{self, Rtcp};
 use ipchub_media::rtp::{Packet, packet};
 use ipchub_media::rtsp::session::TrackTransport;
@@ -16,7 +16,7 @@ use ipchub_media::rtsp::session::TrackTransport;
 use super::resting::Resting;
 use super::udp::UdpRoute;
 use crate::info::{Reception, SourceInfo};
-use crate::messages::{Claim, Found, Media, MediaItem, Publish};
+use crate::messages::{Claim, Found, Media, MediaItem, OfTrack, Publish};
 use crate::meter::Stats;
 use crate::source::Source;
 use crate::supervisor::Supervisor;
@@ -37,7 +37,6 @@ pub(super) struct Publishing {
     trouble: Trouble,
     items: Vec<MediaItem>,
     bytes: u64,
-    received: Vec<Received>,
     info: Arc<SourceInfo>,
     /// `None`: it is not read by this session alone, or not as plain TCP.
     resting: Option<Resting>,
@@ -63,7 +62,6 @@ impl Publishing {
             trouble: Trouble::default(),
             items: Vec::new(),
             bytes: 0,
-            received: Vec::new(),
             info: Arc::clone(&found.info),
             resting: None,
         }
@@ -113,10 +111,8 @@ impl Publishing {
             match Packet::parse(bytes) {
                 Ok(packet) => {
                     receiver.set_prompt(self.resting.as_ref().is_none_or(Resting::is_awake));
-                    let result = receiver.push(packet, now, &mut self.received).map_err(|error| Box::new(error) as _);
-                    let items = self.received.drain(..).map(|received| MediaItem::Packet { track, received });
-                    self.items.extend(items);
-                    result
+                    let mut out = OfTrack { track, items: &mut self.items };
+                    receiver.push(packet, now, &mut out).map_err(|error| Box::new(error) as _)
                 }
                 // Some publishers send RTCP where RTP belongs (RFC 5761 allows it where it was agreed).
                 Err(packet::PacketError::Truncated { len, .. }) if len < packet::HEADER_LEN => {

@@ -21,7 +21,7 @@ const GATHERED: f64 = 32_768.0;
 const KNOWN: Duration = Duration::from_secs(3);
 /// Rests end at multiples of this, so that a thread wakes up once for several publishers, but not for all of them together:
 /// viewers of other sources would wait.
-const GRID: Duration = Duration::from_millis(5);
+const GRID: Duration = Duration::from_millis(10);
 
 /// When to read next.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn rests_end_together() {
         let origin = Instant::now();
-        for (micros, end) in [(0, 5), (1, 5), (4_999, 5), (5_000, 10), (5_001, 10)] {
+        for (micros, end) in [(0, 10), (1, 10), (9_999, 10), (10_000, 20), (10_001, 20)] {
             let at = on_grid(origin + Duration::from_micros(micros), origin);
             assert_eq!(at - origin, Duration::from_millis(end));
         }

@@ -244,6 +244,10 @@ impl RtspSession {
 
     /// Cuts what was read into requests and packets and acts on them; stops where an answer must be waited for.
     pub(super) fn process(&mut self, ctx: &mut Context<Self>) {
+        // Asked with each wake-up; mostly all of it was done when it was read.
+        if self.buffer.is_empty() && self.outbox.is_empty() && matches!(self.carrier, Carrier::Plain) {
+            return;
+        }
         let at = Instant::now();
         let now = at.saturating_duration_since(self.hub.started.at);
         while !ctx.waiting() && ctx.state().alive() {
@@ -332,10 +336,12 @@ impl RtspSession {
         let now = self.now();
         let Some(publishing) = &mut self.publishing else { return };
         let Some(media) = publishing.media(now) else { return };
-        let source = publishing.source.clone();
-        match source.try_send(media) {
+        match publishing.source.try_send(media) {
             Ok(()) => {}
-            Err(SendError::Full(media)) => self.forward_later(source, media, ctx),
+            Err(SendError::Full(media)) => {
+                let source = publishing.source.clone();
+                self.forward_later(source, media, ctx);
+            }
             Err(SendError::Closed(_)) => self.end("the source ended", ctx),
         }
     }

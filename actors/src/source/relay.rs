@@ -1,7 +1,7 @@
 //! RTP as it is relayed: the publisher's packets with the hub's own SSRC, sequence numbers and timestamps, moved once, so that
 //! they go on when the publisher is replaced. Payloads stay slices of what was received.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ipchub_media::rtp::Packet;
 use ipchub_media::rtp::receiver::Received;
 use ipchub_media::{Codec, Kind, Parameters, Track};
@@ -12,13 +12,16 @@ use crate::rtsp::udp::random_u64;
 /// Packets of one access unit at most; a larger one is relayed in parts.
 const MAX_PACKETS: usize = 16_384;
 
-/// The packets of one access unit of video, or one packet of anything else.
-#[derive(Debug, Clone)]
+/// One access unit of video, or one packet of anything else. Its packets go beside it: where they are kept, they are kept in
+/// one list, since a list for each unit would be two allocations a frame.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct RtpUnit {
     pub(crate) track: usize,
     /// A decoder can start here.
     pub(crate) key: bool,
-    pub(crate) packets: Vec<Packet>,
+    /// How many it has.
+    pub(crate) packets: usize,
+    /// Of their payloads.
     pub(crate) bytes: usize,
 }
 
@@ -87,44 +90,46 @@ impl Relay {
         RtpStart { sequence: self.sequence, timestamp: self.rtp_time(ticks) }
     }
 
-    /// Takes a packet. `ended`: the access units that ended before it or with it: RTP time, and whether they are key.
+    /// Takes a packet. `ended`: the access units that ended before it or with it: RTP time, and whether they are key. What is
+    /// complete goes to `out` with its packets, which may be taken away.
     pub(crate) fn take(
         &mut self,
         track: usize,
-        received: &Received,
+        received: Received,
         pts: i64,
         ended: &[(u32, bool)],
-        out: &mut Vec<RtpUnit>,
+        out: &mut impl FnMut(RtpUnit, &mut Vec<Packet>),
     ) {
-        let packet = &received.packet;
+        let Received { packet, lost } = received;
+        let (timestamp, marker) = (packet.timestamp, packet.marker);
         let key = |timestamp| ended.iter().find(|(ended, _)| *ended == timestamp).map(|(_, key)| *key);
-        if !self.pending.is_empty() && self.pending_timestamp != packet.timestamp {
+        if !self.pending.is_empty() && self.pending_timestamp != timestamp {
             self.flush(track, key(self.pending_timestamp).unwrap_or(!self.knows_keys()), out);
         }
-        if received.lost && self.packets > 0 {
+        if lost && self.packets > 0 {
             self.sequence = self.sequence.wrapping_add(1);
         }
-        (self.pending_timestamp, self.pending_pts) = (packet.timestamp, pts);
-        self.pending_bytes += packet.payload.len();
+        (self.pending_timestamp, self.pending_pts) = (timestamp, pts);
+        let payload = match self.gathering {
+            Gathering::NalUnits => without_start_code(packet.payload),
+            Gathering::Packets | Gathering::Marked | Gathering::TemporalUnits => packet.payload,
+        };
+        self.pending_bytes += payload.len();
         self.pending.push(Packet {
+            marker,
             payload_type: self.payload_type,
             sequence: self.sequence,
             timestamp: self.rtp_time(pts),
             ssrc: self.ssrc,
-            payload: if self.gathering == Gathering::NalUnits {
-                without_start_code(&packet.payload)
-            } else {
-                packet.payload.clone()
-            },
-            ..packet.clone()
+            payload,
         });
         self.sequence = self.sequence.wrapping_add(1);
-        let ended = key(packet.timestamp);
+        let ended = key(timestamp);
         // A marker alone does not end it: some cameras set it on parameter sets (TP-Link TC70, Reolink Duo 2).
         let full = self.pending.len() >= MAX_PACKETS || self.pending_bytes >= self.max_bytes;
         let whole = match self.gathering {
             Gathering::Packets => true,
-            Gathering::Marked => packet.marker,
+            Gathering::Marked => marker,
             Gathering::NalUnits | Gathering::TemporalUnits => ended.is_some(),
         };
         if whole || full {
@@ -137,35 +142,39 @@ impl Relay {
         matches!(self.gathering, Gathering::NalUnits | Gathering::TemporalUnits)
     }
 
-    fn flush(&mut self, track: usize, key: bool, out: &mut Vec<RtpUnit>) {
-        let mut packets = std::mem::take(&mut self.pending);
-        if key
-            && self.knows_keys()
-            && let Some(sets) = &self.inject
-        {
-            // The numbers of the packets after them move up; nobody has seen those yet.
-            let first = packets.first().map_or(self.sequence, |packet| packet.sequence);
-            let moved = sets.len() as u16;
-            let timestamp = self.rtp_time(self.pending_pts);
-            for packet in &mut packets {
-                packet.sequence = packet.sequence.wrapping_add(moved);
-            }
-            self.sequence = self.sequence.wrapping_add(moved);
-            let injected = sets.iter().enumerate().map(|(n, set)| Packet {
-                marker: false,
-                payload_type: self.payload_type,
-                sequence: first.wrapping_add(n as u16),
-                timestamp,
-                ssrc: self.ssrc,
-                payload: set.clone(),
-            });
-            packets = injected.chain(packets).collect();
+    fn flush(&mut self, track: usize, key: bool, out: &mut impl FnMut(RtpUnit, &mut Vec<Packet>)) {
+        if key && self.knows_keys() {
+            self.inject();
         }
-        self.pending_bytes = 0;
-        let bytes = packets.iter().map(|packet| packet.payload.len()).sum();
-        self.packets = self.packets.wrapping_add(packets.len() as u32);
+        let packets = self.pending.len();
+        let bytes = std::mem::take(&mut self.pending_bytes);
+        self.packets = self.packets.wrapping_add(packets as u32);
         self.octets = self.octets.wrapping_add(bytes as u32);
-        out.push(RtpUnit { track, key, packets, bytes });
+        out(RtpUnit { track, key, packets, bytes }, &mut self.pending);
+        self.pending.clear();
+    }
+
+    /// Puts the parameter sets that viewers were not told before what is pending.
+    fn inject(&mut self) {
+        let Some(sets) = &self.inject else { return };
+        // The numbers of the packets after them move up; nobody has seen those yet.
+        let first = self.pending.first().map_or(self.sequence, |packet| packet.sequence);
+        let moved = sets.len() as u16;
+        for packet in &mut self.pending {
+            packet.sequence = packet.sequence.wrapping_add(moved);
+        }
+        self.sequence = self.sequence.wrapping_add(moved);
+        let (payload_type, ssrc, timestamp) = (self.payload_type, self.ssrc, self.rtp_time(self.pending_pts));
+        let injected = sets.iter().enumerate().map(|(n, set)| Packet {
+            marker: false,
+            payload_type,
+            sequence: first.wrapping_add(n as u16),
+            timestamp,
+            ssrc,
+            payload: set.clone(),
+        });
+        self.pending_bytes += sets.iter().map(Bytes::len).sum::<usize>();
+        self.pending.splice(0..0, injected);
     }
 }
 
@@ -197,12 +206,12 @@ impl Gathering {
 /// Some cameras put a start code before each NAL unit (those of retina 68). It has no place in RTP, and not every player passes
 /// over it. No NAL unit begins
 /// with two zeros.
-fn without_start_code(payload: &Bytes) -> Bytes {
+fn without_start_code(mut payload: Bytes) -> Bytes {
     let zeros = payload.iter().take(3).take_while(|byte| **byte == 0).count();
-    if zeros < 2 || payload.get(zeros) != Some(&1) {
-        return payload.clone();
+    if zeros >= 2 && payload.get(zeros) == Some(&1) {
+        payload.advance(zeros + 1);
     }
-    payload.slice(zeros + 1..)
+    payload
 }
 
 /// Parameter sets as single NAL unit packets. A set that does not fit a datagram is left out: none is that large.
@@ -223,12 +232,14 @@ pub(crate) struct RtpGop {
     max_bytes: usize,
     leading: Option<usize>,
     units: Vec<RtpUnit>,
+    /// Of all units, in order.
+    packets: Vec<Packet>,
     bytes: usize,
 }
 
 impl RtpGop {
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, leading: None, units: Vec::new(), bytes: 0 }
+        Self { max_bytes, leading: None, units: Vec::new(), packets: Vec::new(), bytes: 0 }
     }
 
     pub(crate) fn set_leading(&mut self, track: Option<usize>) {
@@ -237,6 +248,7 @@ impl RtpGop {
 
     pub(crate) fn clear(&mut self) {
         self.units.clear();
+        self.packets.clear();
         self.bytes = 0;
     }
 
@@ -245,27 +257,36 @@ impl RtpGop {
         unit.key && self.leading.is_none_or(|leading| leading == unit.track)
     }
 
-    pub(crate) fn push(&mut self, unit: RtpUnit) {
+    /// Takes the unit's packets away, if it is kept.
+    pub(crate) fn push(&mut self, unit: RtpUnit, packets: &mut Vec<Packet>) {
         if self.starts(&unit) {
             self.clear();
         } else if self.units.is_empty() {
             return;
         }
         // What a packet needs beside its payload counts too: a stream of tiny packets must not be unbounded.
-        let bytes = unit.bytes + unit.packets.len() * size_of::<Packet>();
+        let bytes = unit.bytes + unit.packets * size_of::<Packet>();
         if self.bytes + bytes > self.max_bytes {
             self.clear();
+            self.packets.shrink_to(0);
             return;
         }
         self.bytes += bytes;
         self.units.push(unit);
+        self.packets.append(packets);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty()
     }
 
-    pub(crate) fn units(&self) -> impl Iterator<Item = &RtpUnit> {
-        self.units.iter()
+    /// Each with its packets.
+    pub(crate) fn units(&self) -> impl Iterator<Item = (&RtpUnit, &[Packet])> {
+        let mut rest = &self.packets[..];
+        self.units.iter().map(move |unit| {
+            let (packets, after) = rest.split_at(unit.packets.min(rest.len()));
+            rest = after;
+            (unit, packets)
+        })
     }
 }

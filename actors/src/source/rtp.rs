@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
+use ipchub_media::rtp::Packet;
 use ipchub_media::rtp::depacketize::AccessUnit;
 use ipchub_media::rtp::receiver::Received;
 use ipchub_media::rtp::rtcp::{self, SenderReport};
@@ -12,7 +13,7 @@ use ipchub_media::{Codec, Track};
 use tokio::sync::oneshot;
 
 use super::Source;
-use super::relay::Relay;
+use super::relay::{Relay, RtpUnit};
 use crate::messages::{DescribeTracks, Described, RtpOpening, SubscribeRtp};
 use crate::rtp_lane::RtpLane;
 
@@ -25,39 +26,38 @@ const NTP_TO_UNIX: u64 = 2_208_988_800;
 
 impl Source {
     /// Numbers a packet as the hub's own, and gives viewers what is complete.
-    pub(super) fn relay(&mut self, track: usize, received: &Received, pts: i64, ended: &[AccessUnit]) {
-        let Some(relay) = self.relays.get_mut(track) else { return };
-        let mut units = std::mem::take(&mut self.rtp_units);
-        match ended {
-            [] => relay.take(track, received, pts, &[], &mut units),
-            [unit] => relay.take(track, received, pts, &[(unit.timestamp, unit.key)], &mut units),
-            several => {
-                let ended: Vec<_> = several.iter().map(|unit| (unit.timestamp, unit.key)).collect();
-                relay.take(track, received, pts, &ended, &mut units);
-            }
-        }
-        for unit in units.drain(..) {
-            if self.absence.video() == Some(unit.track) {
+    pub(super) fn relay(&mut self, track: usize, received: Received, pts: i64, ended: &[AccessUnit]) {
+        let Self { relays, absence, rtp_gop, rtp_lane, .. } = self;
+        let Some(relay) = relays.get_mut(track) else { return };
+        let mut give = |unit: RtpUnit, packets: &mut Vec<Packet>| {
+            if absence.video() == Some(unit.track) {
                 if unit.key {
                     // Viewers begin with pictures again, if they did not.
-                    self.rtp_gop.set_leading(Some(unit.track));
-                } else if self.absence.is_absent() {
+                    rtp_gop.set_leading(Some(unit.track));
+                } else if absence.is_absent() {
                     // Nobody has what it refers to.
-                    continue;
+                    return;
                 }
             }
-            if let Some(lane) = &mut self.rtp_lane {
-                lane.unit(&unit, self.rtp_gop.starts(&unit));
+            if let Some(lane) = rtp_lane {
+                lane.unit(&unit, packets, rtp_gop.starts(&unit));
             }
-            self.rtp_gop.push(unit);
-            if self.rtp_gop.is_empty()
-                && let Some(lane) = &mut self.rtp_lane
+            rtp_gop.push(unit, packets);
+            if rtp_gop.is_empty()
+                && let Some(lane) = rtp_lane
             {
                 // Its bound is the lane's too.
                 lane.forget();
             }
+        };
+        match ended {
+            [] => relay.take(track, received, pts, &[], &mut give),
+            [unit] => relay.take(track, received, pts, &[(unit.timestamp, unit.key)], &mut give),
+            several => {
+                let ended: Vec<_> = several.iter().map(|unit| (unit.timestamp, unit.key)).collect();
+                relay.take(track, received, pts, &ended, &mut give);
+            }
         }
-        self.rtp_units = units;
     }
 
     /// A new publisher: viewers go on if its tracks are of the same kinds, else their description is void and they end.

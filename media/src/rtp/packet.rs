@@ -1,6 +1,6 @@
 //! The RTP packet (RFC 3550, section 5.1). Only the header is read; the payload stays a slice of what came in.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Length of the fixed RTP header.
 pub const HEADER_LEN: usize = 12;
@@ -45,7 +45,7 @@ pub enum PacketError {
 
 impl Packet {
     /// Reads one packet out of exactly its bytes.
-    pub fn parse(bytes: Bytes) -> Result<Self, PacketError> {
+    pub fn parse(mut bytes: Bytes) -> Result<Self, PacketError> {
         let len = bytes.len();
         let short = |needs, part| PacketError::Truncated { len, needs, part };
         let [b0, b1, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] =
@@ -69,13 +69,16 @@ impl Packet {
             }
             end = len.checked_sub(padding).filter(|end| *end >= start).ok_or(short(start + padding, "padding"))?;
         }
+        // Narrowed, not sliced: a slice of its own would be one more owner of the buffer to count, and one less at once.
+        bytes.truncate(end);
+        bytes.advance(start);
         Ok(Self {
             marker: b1 & 0x80 != 0,
             payload_type: b1 & 0x7f,
             sequence: u16::from_be_bytes([s0, s1]),
             timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
             ssrc: u32::from_be_bytes([r0, r1, r2, r3]),
-            payload: bytes.slice(start..end),
+            payload: bytes,
         })
     }
 

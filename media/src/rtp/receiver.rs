@@ -133,12 +133,14 @@ impl Receiver {
     }
 
     /// Takes one packet; what can be delivered now goes to `out` in order. `now` only ever grows.
-    pub fn push(&mut self, packet: Packet, now: Duration, out: &mut Vec<Received>) -> Result<(), Ignored> {
+    pub fn push(&mut self, packet: Packet, now: Duration, out: &mut impl Extend<Received>) -> Result<(), Ignored> {
         let sequence = packet.sequence;
         let result = self.check(&packet).and_then(|()| {
-            for early in std::mem::take(&mut self.early) {
-                // They came one after the other: only one that came twice is refused.
-                let _ = self.take(early, now, out);
+            if !self.early.is_empty() {
+                for early in std::mem::take(&mut self.early) {
+                    // They came one after the other: only one that came twice is refused.
+                    let _ = self.take(early, now, out);
+                }
             }
             self.take(packet, now, out)
         });
@@ -179,7 +181,7 @@ impl Receiver {
         Err(Ignored::Ssrc { got: packet.ssrc, expected, sequence })
     }
 
-    fn take(&mut self, packet: Packet, now: Duration, out: &mut Vec<Received>) -> Result<(), Ignored> {
+    fn take(&mut self, packet: Packet, now: Duration, out: &mut impl Extend<Received>) -> Result<(), Ignored> {
         let sequence = packet.sequence;
         let restarted = self.totals.received > 0;
         let arrival = (!self.late).then(|| ticks(now, self.clock_rate));
@@ -191,7 +193,7 @@ impl Receiver {
             stream.restart(sequence);
             stream.note(stream.next, &packet, arrival, limit);
             stream.next += 1;
-            out.push(Received { packet, lost: true });
+            out.extend(Some(Received { packet, lost: true }));
             return Ok(());
         }
         let at = stream.next + step;
@@ -204,7 +206,7 @@ impl Receiver {
             Order::Kept => {
                 self.totals.lost += step as u64;
                 stream.next = at + 1;
-                out.push(Received { packet, lost: step > 0 || first && restarted });
+                out.extend(Some(Received { packet, lost: step > 0 || first && restarted }));
             }
             Order::Mixed => {
                 stream.held.insert(at, (packet, now));
@@ -292,7 +294,7 @@ impl Stream {
     }
 
     /// Delivers what is due: the run without gap, and past a gap that was waited for long enough. Returns how many were lost.
-    fn release(&mut self, now: Duration, out: &mut Vec<Received>) -> u64 {
+    fn release(&mut self, now: Duration, out: &mut impl Extend<Received>) -> u64 {
         let mut lost = 0;
         while let Some(entry) = self.held.first_entry() {
             let missing = *entry.key() - self.next;
@@ -303,7 +305,7 @@ impl Stream {
             if let Some((at, (packet, _))) = self.held.pop_first() {
                 lost += missing as u64;
                 self.next = at + 1;
-                out.push(Received { packet, lost: missing > 0 });
+                out.extend(Some(Received { packet, lost: missing > 0 }));
             }
         }
         lost

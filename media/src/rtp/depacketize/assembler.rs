@@ -18,6 +18,9 @@ use super::{AccessUnit, Error, MAX_ACCESS_UNIT, MAX_PIECES, MAX_UNITS};
 use crate::codec::split_annex_b;
 use crate::{Parameters, Track, Units};
 
+/// Units and pieces that there is room for from the start. The pictures after a key frame are smaller, and kept as long.
+const MAX_ROOM: usize = 64;
+
 /// A NAL unit that comes in several packets.
 #[derive(Debug)]
 enum Fragment {
@@ -84,6 +87,8 @@ pub(super) struct Assembler<F> {
     uncertain: bool,
     /// The parameters are not what was reported.
     news: bool,
+    /// Units and pieces of the access unit before: the next one is probably of their kind.
+    usual: (usize, usize),
 }
 
 impl<F: Format> Assembler<F> {
@@ -101,6 +106,7 @@ impl<F: Format> Assembler<F> {
             sync: Sync::Start,
             skip_leading: false,
             uncertain: false,
+            usual: (0, 0),
         }
     }
 
@@ -133,8 +139,11 @@ impl<F: Format> Assembler<F> {
                 building.timestamp = timestamp;
             }
         }
-        let uncertain = self.uncertain;
-        self.building.get_or_insert_with(|| Building { timestamp, uncertain, ..Building::default() });
+        let (uncertain, (units, pieces)) = (self.uncertain, self.usual);
+        self.building.get_or_insert_with(|| {
+            let units = Units::with_capacity(units, pieces);
+            Building { timestamp, units, uncertain, ..Building::default() }
+        });
         result
     }
 
@@ -380,6 +389,8 @@ impl<F: Format> Assembler<F> {
 
     fn leave(&mut self, building: Building, out: &mut Vec<AccessUnit>) {
         self.left = Some(building.timestamp);
+        let (units, pieces) = building.units.counts();
+        self.usual = (units.min(MAX_ROOM), pieces.next_power_of_two().min(MAX_ROOM));
         if building.damaged {
             self.sync = Sync::Lost;
             self.dropped += 1;

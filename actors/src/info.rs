@@ -233,6 +233,7 @@ pub struct SourceInfo {
     /// 0: none.
     publisher: AtomicU64,
     begun: AtomicBool,
+    ended: AtomicBool,
     description: Mutex<Arc<Description>>,
     reception: Mutex<Option<Reception>>,
     multicast: Mutex<Option<Arc<GroupInfo>>>,
@@ -260,6 +261,7 @@ impl SourceInfo {
             bytes: AtomicU64::new(0),
             publisher: AtomicU64::new(0),
             begun: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             description: Mutex::default(),
             reception: Mutex::default(),
             multicast: Mutex::default(),
@@ -279,6 +281,15 @@ impl SourceInfo {
     /// Whether anybody has published yet: a path is claimed some time before. Who sees this sees the publisher's description.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Acquire)
+    }
+
+    /// Its actor has ended in order, and the supervisor hears of it; it may have something else to hear first.
+    pub(crate) fn set_ended(&self) {
+        self.ended.store(true, Release);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Acquire)
     }
 
     pub(crate) fn set_publisher(&self, id: Option<u64>) {

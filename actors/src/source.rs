@@ -276,6 +276,7 @@ impl Actor for Source {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.info.set_ended();
         self.hub.supervisor.do_send(Gone { info: Arc::clone(&self.info) });
     }
 }

@@ -48,13 +48,12 @@ impl Default for Supervisor {
 }
 
 impl Supervisor {
-    /// The live source at a path. A source whose actor panicked never said that it ended: it is found out here.
+    /// The live source at a path.
     fn live(&mut self, path: &str) -> Option<Found> {
         let found = self.sources.get(path)?;
-        if found.source.connected() {
+        if is_live(path, found) {
             return Some(found.clone());
         }
-        log::error!("{path}: its source ended without a word; its entry is removed");
         self.sources.remove(path);
         None
     }
@@ -65,14 +64,17 @@ impl Supervisor {
     }
 
     fn sweep(&mut self) {
-        self.sources.retain(|path, found| {
-            let live = found.source.connected();
-            if !live {
-                log::error!("{path}: its source ended without a word; its entry is removed");
-            }
-            live
-        });
+        self.sources.retain(|path, found| is_live(path, found));
     }
+}
+
+/// A source whose actor panicked never says that it ended: it is found out here.
+fn is_live(path: &str, found: &Found) -> bool {
+    let live = found.source.connected();
+    if !live && !found.info.has_ended() {
+        log::error!("{path}: its source ended without a word; its entry is removed");
+    }
+    live
 }
 
 impl Actor for Supervisor {

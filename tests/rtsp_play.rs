@@ -237,3 +237,23 @@ fn players_come_and_go() {
     assert_eq!((runtime.number("rtsp/total"), runtime.number("rtsp/active")), (200.0, 0.0));
     assert!(wait_until(SOON, || hub.runtime().number("extra/open_files") <= files + 2.0), "files are left open");
 }
+
+/// As GStreamer does: its last report is on its way while its TEARDOWN is answered.
+#[test]
+fn what_is_said_beside_a_teardown_is_no_fault_and_holds_nothing_for_long() {
+    let hub = Hub::start(&[], &[]);
+    let _camera = Camera::publish(&hub, "/cam", 300);
+    hub.wait_live("/cam");
+    let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
+    for mut rtsp in [Rtsp::play(&hub, "/cam").0, Rtsp::publish(&hub, "/push"), Rtsp::connect(&hub, "/cam")] {
+        assert_eq!(rtsp.request("TEARDOWN", None, &[], "").status, 200);
+        while rtsp.next_packet().expect("a close in order").is_some() {}
+        for _ in 0..3 {
+            rtsp.interleaved(1, &report).expect("the hub hears it out");
+            // A reset would have come before this answer.
+            hub.runtime();
+        }
+        // The client never closes.
+        assert!(wait_until(SOON, || rtsp.interleaved(1, &report).is_err()), "it is kept for ever");
+    }
+}

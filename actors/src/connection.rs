@@ -352,11 +352,16 @@ impl AsyncRead for Socket {
         if let Io::Tls(_) = this.io {
             return this.poll_decrypt(cx, buf);
         }
-        if let Io::Detached(Some(tcp)) = &this.io
-            && let Some(read) = detached::read(tcp, buf)?
-        {
-            this.link.meter.received(read);
-            return Poll::Ready(Ok(()));
+        if let Io::Detached(Some(tcp)) = &this.io {
+            let room = buf.remaining().min(AT_ONCE);
+            if let Some(read) = detached::read(tcp, buf, room)? {
+                if read == room {
+                    // More may come as fast as it is read: who reads on takes turns with others.
+                    this.io.tcp()?;
+                }
+                this.link.meter.received(read);
+                return Poll::Ready(Ok(()));
+            }
         }
         let before = buf.filled().len();
         ready!(Pin::new(this.io.tcp()?).poll_read(cx, buf))?;

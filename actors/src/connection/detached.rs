@@ -16,18 +16,15 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; AT_ONCE].into());
 }
 
-/// Adds what the kernel has; `None` if it has nothing now. 0 bytes: the peer has closed.
-pub(super) fn read(mut tcp: &TcpStream, buf: &mut ReadBuf<'_>) -> io::Result<Option<usize>> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let room = buf.remaining().min(AT_ONCE);
-        match tcp.read(&mut scratch[..room]) {
-            Ok(read) => {
-                buf.put_slice(&scratch[..read]);
-                Ok(Some(read))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+/// Adds up to `room` bytes of what the kernel has; `None` if it has nothing now. 0 bytes: the peer has closed.
+pub(super) fn read(mut tcp: &TcpStream, buf: &mut ReadBuf<'_>, room: usize) -> io::Result<Option<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| match tcp.read(&mut scratch[..room]) {
+        Ok(read) => {
+            buf.put_slice(&scratch[..read]);
+            Ok(Some(read))
         }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
     })
 }
 

@@ -1,14 +1,18 @@
 //! What the actor of an RTSP connection waits for at its socket.
 
+use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
+use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::session::{MIN_READ, READ_BUFFER, RtspSession};
-use crate::connection::AT_ONCE;
+use crate::connection::{AT_ONCE, Socket};
 
 /// Writes what is left, while the actor hears nothing else.
 pub(super) struct Drain;
@@ -31,6 +35,58 @@ impl ActorFuture<RtspSession> for Drain {
                 Poll::Ready(())
             }
         }
+    }
+}
+
+/// How long an ended connection waits for its client to close too: a client does within a round trip.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Says that nothing more comes, and passes over what the client still says, for a moment. Closed at once, a connection on which
+/// something is unread or on its way is reset: that takes the last answer from a client that has not read it yet, and is an error
+/// to one that is just speaking, as GStreamer is with its last RTCP beside its TEARDOWN.
+#[derive(Default)]
+pub(super) struct Farewell {
+    said: bool,
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl Farewell {
+    /// Ready once the connection can be closed.
+    fn poll(&mut self, socket: &mut Socket, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        if !self.said {
+            ready!(Pin::new(&mut *socket).poll_shutdown(task))?;
+            self.said = true;
+        }
+        let mut space = [0; 2048];
+        loop {
+            let mut passed_over = ReadBuf::new(&mut space);
+            if Pin::new(&mut *socket).poll_read(task, &mut passed_over)?.is_pending() {
+                break;
+            }
+            if passed_over.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
+        patience.as_mut().poll(task).map(Ok)
+    }
+}
+
+impl ActorFuture<RtspSession> for Farewell {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        session: &mut RtspSession,
+        ctx: &mut Context<RtspSession>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        if !ctx.state().alive() {
+            return Poll::Ready(());
+        }
+        let mut socket = session.socket().borrow_mut();
+        // An error: there is nobody to take leave of.
+        (*self).poll(&mut socket, task).map(|_| ())
     }
 }
 

@@ -17,7 +17,7 @@ use ipchub_media::sdp::AddressFamily;
 
 use super::carrier::Carrier;
 use super::line::Line;
-use super::listening::{Drain, Listen};
+use super::listening::{Drain, Farewell, Listen};
 use super::login::without_query;
 use super::playing::Playing;
 use super::publishing::{Publishing, claim_and_publish};
@@ -143,11 +143,8 @@ impl RtspSession {
         }
         self.reason.get_or_insert(reason);
         self.unpublish();
-        ctx.wait(Drain.then(|(), session: &mut Self, ctx: &mut Context<Self>| {
-            let _ = session;
-            ctx.stop();
-            actix::fut::ready(())
-        }));
+        let farewell = Drain.then(|(), _: &mut Self, _: &mut Context<Self>| Farewell::default());
+        ctx.wait(farewell.map(|(), _, ctx: &mut Context<Self>| ctx.stop()));
     }
 
     pub(super) fn fail(&mut self, error: &io::Error, ctx: &mut Context<Self>) {

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use super::openapi::Failure;
 use super::paging;
 use crate::error::ApiError;
-use answer::{Page, Stream, stream};
+use answer::{Page, Stream, Streams, stream};
 
 /// A page of more is not made on a thread that has media to send: a thousand streams take milliseconds.
 const SHORT: usize = 50;
@@ -67,21 +67,21 @@ pub async fn list(query: web::Query<ListQuery>, hub: web::Data<Hub>) -> Result<H
     let more = found.sources.len() > limit;
     found.sources.truncate(limit);
     if found.sources.len() <= SHORT {
-        return Ok(HttpResponse::Ok().json(page(&found, more, consumers)));
+        return Ok(HttpResponse::Ok().json(page(found, more, consumers)));
     }
     let _turn = LONG.acquire().await;
-    let made = web::block(move || serde_json::to_string(&page(&found, more, consumers))).await;
+    let made = web::block(move || serde_json::to_string(&page(found, more, consumers))).await;
     let text = made.map_err(|_| ApiError::Unavailable("no thread could make this page".into()))?;
     let text = text.map_err(|error| ApiError::Unavailable(format!("this page cannot be written: {error}")))?;
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text))
 }
 
-fn page(found: &SourceList, more: bool, consumers: bool) -> Page {
+fn page(found: SourceList, more: bool, consumers: bool) -> Page {
     let last = found.sources.last().filter(|_| more);
     Page {
         total: found.total,
         next_page_token: last.map_or_else(String::new, |info| info.path.clone()),
-        streams: found.sources.iter().map(|info| stream(info, consumers)).collect(),
+        streams: Streams { sources: found.sources, consumers },
     }
 }
 

@@ -1,15 +1,18 @@
 //! Streams and consumers as REST shows them.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ipchub_actors::info::{AudioInfo, Consumer, Description, GroupInfo, Loss, Reception, SourceInfo, VideoInfo};
 use ipchub_media::Kind;
 use ipchub_media::output::{self, Plan};
-use serde::Serialize;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::SHORT;
 use crate::api::format;
 
 #[derive(Serialize, ToSchema)]
@@ -21,7 +24,28 @@ pub(super) struct Page {
     /// Where the next page begins; empty on the last one.
     #[schema(example = "")]
     pub(super) next_page_token: String,
-    pub(super) streams: Vec<Stream>,
+    #[schema(value_type = Vec<Stream>)]
+    pub(super) streams: Streams,
+}
+
+/// The streams of a page. Each is looked at when it is written: a thousand of them need no more memory than their text.
+pub(super) struct Streams {
+    pub(super) sources: Vec<Arc<SourceInfo>>,
+    pub(super) consumers: bool,
+}
+
+impl Serialize for Streams {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.sources.len()))?;
+        for (n, info) in self.sources.iter().enumerate() {
+            if n > 0 && n.is_multiple_of(SHORT) {
+                // Only a long page comes so far. Whoever has media to send on this core goes first.
+                std::thread::yield_now();
+            }
+            list.serialize_element(&stream(info, self.consumers))?;
+        }
+        list.end()
+    }
 }
 
 #[derive(Serialize, ToSchema)]

@@ -242,7 +242,8 @@ impl RtspSession {
     /// Cuts what was read into requests and packets and acts on them; stops where an answer must be waited for.
     pub(super) fn process(&mut self, ctx: &mut Context<Self>) {
         // Asked with each wake-up; mostly all of it was done when it was read.
-        if self.buffer.is_empty() && self.outbox.is_empty() && matches!(self.carrier, Carrier::Plain) {
+        let has_nothing = self.buffer.is_empty() && self.outbox.is_empty() && self.publishing.is_some();
+        if has_nothing && matches!(self.carrier, Carrier::Plain) {
             return;
         }
         let at = Instant::now();

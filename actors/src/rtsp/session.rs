@@ -25,7 +25,7 @@ use super::resting::Resting;
 use super::udp::{Datagrams, KnownBy, Wanted, random_u64};
 use super::unicast::Ports;
 use super::upkeep::{REPORTS, TICK};
-use crate::connection::{Link, Outbox, Socket};
+use crate::connection::{AT_ONCE, Link, Outbox, Socket};
 use crate::hub::Hub;
 use crate::info::Consumer;
 use crate::messages::{EndPublishing, Found, Media, Publish, Unpublish};
@@ -33,7 +33,7 @@ use crate::meter::Active;
 use crate::on_wake::{OnWake, Together, every};
 
 /// Room for one read. Packets stay slices of it until their frame leaves the GOP cache.
-pub(super) const READ_BUFFER: usize = 64 << 10;
+pub(super) const READ_BUFFER: usize = AT_ONCE;
 /// A read with less room than this would cut a packet in two for nothing.
 pub(super) const MIN_READ: usize = 4 << 10;
 /// Messages of datagrams that may wait; more are dropped, as UDP may.

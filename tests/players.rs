@@ -102,7 +102,9 @@ fn play_with_gstreamer(what: &str, play: impl Fn() -> Player, media: &Media) {
         let kinds = [media.video, media.audio].into_iter().enumerate().filter(|(_, kind)| kind.is_some());
         let seen: Vec<_> = kinds.map(|(kind, _)| player.seen(kind)).collect();
         println!("{what}: GStreamer does not end well, with {seen:?}; again");
-        assert!(seen.iter().all(|seen| seen.gaps == 0 && seen.packets > 3 * LENGTH as usize), "{what}: {seen:?}");
+        // MP3 has several frames in a packet.
+        let least = if media.audio == Some(MP3) { 3 } else { 10 } * LENGTH as usize;
+        assert!(seen.iter().all(|seen| seen.gaps == 0 && seen.packets > least), "{what}: {seen:?}");
     }
     check_gstreamer(what, play(), media);
 }
@@ -110,15 +112,19 @@ fn play_with_gstreamer(what: &str, play: impl Fn() -> Player, media: &Media) {
 /// All that it complains of is that it could not write.
 fn broke_off(player: &mut Player) -> bool {
     player.process.wait(DEADLINE);
-    let lines = player.process.lines();
-    let mut errors = lines.iter().filter(|line| line.starts_with("ERROR") || line.starts_with("WARNING")).peekable();
-    errors.peek().is_some() && errors.all(|line| line.ends_with("source: Could not write to resource."))
+    let errors = complaints(player);
+    !errors.is_empty() && errors.iter().all(|line| line.ends_with("source: Could not write to resource."))
+}
+
+fn complaints(player: &Player) -> Vec<String> {
+    let mut lines = player.process.lines();
+    lines.retain(|line| line.starts_with("ERROR") || line.starts_with("WARNING"));
+    lines
 }
 
 fn check_gstreamer(what: &str, mut player: Player, media: &Media) {
     let (status, _) = player.process.wait(DEADLINE);
-    let lines = player.process.lines();
-    let errors: Vec<_> = lines.iter().filter(|line| line.starts_with("ERROR") || line.starts_with("WARNING")).collect();
+    let errors = complaints(&player);
     // It succeeds when as much as was wanted is decoded.
     assert!(status.success() && errors.is_empty(), "{what}: {status} {errors:#?}");
     if media.video.is_some() {

@@ -20,7 +20,7 @@ const LENGTH: u32 = 10;
 /// That on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// Times that GStreamer plays, and how long it may take for all but the last.
-const TRIES: usize = 6;
+const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(40);
 const SIZE: &str = "320x180";
 /// From one picture to the next.
@@ -91,17 +91,16 @@ fn wanted(media: &Media) -> Wanted {
 
 /// Plays with GStreamer. On a busy machine one of its own threads stops now and then: it takes all that the hub sends for as long
 /// as one likes, decodes one track only, and says nothing. Such a player is given up, after it was seen that nothing was missing
-/// of what the hub sent it. So is one that breaks off a request of its own at its end and calls that an error: the hub has its
-/// connection open then, and hears its TEARDOWN next.
+/// of what the hub sent it.
 fn play_with_gstreamer(what: &str, play: impl Fn() -> Player, media: &Media) {
     for _ in 1..TRIES {
         let mut player = play();
-        if wait_until(PATIENCE, || !player.process.is_running()) && !broke_off(&mut player) {
+        if wait_until(PATIENCE, || !player.process.is_running()) {
             return check_gstreamer(what, player, media);
         }
         let kinds = [media.video, media.audio].into_iter().enumerate().filter(|(_, kind)| kind.is_some());
         let seen: Vec<_> = kinds.map(|(kind, _)| player.seen(kind)).collect();
-        println!("{what}: GStreamer does not end well, with {seen:?}; again");
+        println!("{what}: GStreamer does not end, with {seen:?}; again");
         // MP3 has several frames in a packet.
         let least = if media.audio == Some(MP3) { 3 } else { 10 } * LENGTH as usize;
         assert!(seen.iter().all(|seen| seen.gaps == 0 && seen.packets > least), "{what}: {seen:?}");
@@ -109,24 +108,8 @@ fn play_with_gstreamer(what: &str, play: impl Fn() -> Player, media: &Media) {
     check_gstreamer(what, play(), media);
 }
 
-/// All that it complains of is that it could not write.
-fn broke_off(player: &mut Player) -> bool {
-    player.process.wait(DEADLINE);
-    let errors = complaints(player);
-    !errors.is_empty() && errors.iter().all(|line| line.ends_with("source: Could not write to resource."))
-}
-
-fn complaints(player: &Player) -> Vec<String> {
-    let mut lines = player.process.lines();
-    lines.retain(|line| line.starts_with("ERROR") || line.starts_with("WARNING"));
-    lines
-}
-
 fn check_gstreamer(what: &str, mut player: Player, media: &Media) {
-    let (status, _) = player.process.wait(DEADLINE);
-    let errors = complaints(&player);
-    // It succeeds when as much as was wanted is decoded.
-    assert!(status.success() && errors.is_empty(), "{what}: {status} {errors:#?}");
+    player.finish(what, DEADLINE);
     if media.video.is_some() {
         let seen = player.seen(0);
         assert!(seen.gaps == 0 && seen.marked >= 25 * LENGTH as usize, "{what}: {seen:?}");

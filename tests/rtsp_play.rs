@@ -238,7 +238,7 @@ fn players_come_and_go() {
     assert!(wait_until(SOON, || hub.runtime().number("extra/open_files") <= files + 2.0), "files are left open");
 }
 
-/// As GStreamer does: its last report is on its way while its TEARDOWN is answered.
+/// A last report is on its way while the TEARDOWN is answered.
 #[test]
 fn what_is_said_beside_a_teardown_is_no_fault_and_holds_nothing_for_long() {
     let hub = Hub::start(&[], &[]);

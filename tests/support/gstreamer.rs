@@ -35,7 +35,7 @@ pub fn play(hub: &Hub, path: &str, protocols: &str, wanted: Wanted) -> Player {
     let name = format!("gstreamer_{}{}_{protocols}", hub.address().port(), path.replace('/', "_"));
     let files = KINDS.map(|kind| temporary(&format!("{name}_{kind}.rtp")));
     let mut command = Command::new("gst-launch-1.0");
-    command.env("LC_ALL", "C").args(["-q", "rtspsrc", "name=source"]);
+    command.env("LC_ALL", "C").args(["rtspsrc", "name=source"]);
     command.arg(format!("location={}", hub.url("rtsp", path)));
     if !protocols.is_empty() {
         command.arg(format!("protocols={protocols}"));
@@ -70,6 +70,21 @@ pub struct Seen {
 }
 
 impl Player {
+    /// Waits until it ends, and panics unless all that was wanted is decoded and nothing was complained of. Its own fault at
+    /// the end is passed over: one thread of rtspsrc sends PAUSE while another closes and cancels that, and it calls it an
+    /// error that a write got an end of file. (Where the peer has closed, it is a system error.)
+    pub fn finish(&mut self, what: &str, deadline: Duration) {
+        self.process.wait(deadline);
+        let lines = self.process.lines();
+        let cancelled = lines.iter().filter(|line| *line == "Could not send message. (Received end-of-file)").count();
+        let (own, others): (Vec<_>, Vec<_>) = lines
+            .iter()
+            .filter(|line| line.starts_with("ERROR") || line.starts_with("WARNING"))
+            .partition(|line| line.ends_with("source: Could not write to resource."));
+        let done = lines.iter().any(|line| line.starts_with("Got EOS from element"));
+        assert!(done && others.is_empty() && own.len() == cancelled, "{what}: {lines:#?}");
+    }
+
     /// What it has seen of the video (0) or the audio (1).
     pub fn seen(&self, kind: usize) -> Seen {
         let bytes = std::fs::read(&self.files[kind]).expect("GStreamer wrote its packets");

@@ -43,7 +43,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Says that nothing more comes, and passes over what the client still says, for a moment. Closed at once, a connection on which
 /// something is unread or on its way is reset: that takes the last answer from a client that has not read it yet, and is an error
-/// to one that is just speaking, as GStreamer is with its last RTCP beside its TEARDOWN.
+/// to one that is just sending a report or a frame.
 #[derive(Default)]
 pub(super) struct Farewell {
     said: bool,

@@ -256,4 +256,11 @@ fn what_is_said_beside_a_teardown_is_no_fault_and_holds_nothing_for_long() {
         // The client never closes.
         assert!(wait_until(SOON, || rtsp.interleaved(1, &report).is_err()), "it is kept for ever");
     }
+    // Nor does one that sends as fast as it is read.
+    let (mut rtsp, _) = Rtsp::play(&hub, "/cam");
+    assert_eq!(rtsp.request("TEARDOWN", None, &[], "").status, 200);
+    let (since, block) = (Instant::now(), vec![0; 60_000]);
+    while rtsp.interleaved(1, &block).is_ok() {
+        assert!(since.elapsed() < SOON, "it is kept for ever");
+    }
 }

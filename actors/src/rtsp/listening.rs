@@ -53,6 +53,11 @@ pub(super) struct Farewell {
 impl Farewell {
     /// Ready once the connection can be closed.
     fn poll(&mut self, socket: &mut Socket, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        // Asked first: a client that sends as fast as it is read uses up all that this task may do at a time.
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
+        if patience.as_mut().poll(task).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         if !self.said {
             ready!(Pin::new(&mut *socket).poll_shutdown(task))?;
             self.said = true;
@@ -60,15 +65,11 @@ impl Farewell {
         let mut space = [0; 2048];
         loop {
             let mut passed_over = ReadBuf::new(&mut space);
-            if Pin::new(&mut *socket).poll_read(task, &mut passed_over)?.is_pending() {
-                break;
-            }
+            ready!(Pin::new(&mut *socket).poll_read(task, &mut passed_over))?;
             if passed_over.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(FAREWELL)));
-        patience.as_mut().poll(task).map(Ok)
     }
 }
 

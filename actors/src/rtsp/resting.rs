@@ -15,6 +15,11 @@ use crate::audience::Audience;
 const LONGEST: Duration = Duration::from_millis(100);
 /// A shorter one would find no more than the next frame.
 const SHORTEST: Duration = Duration::from_millis(30);
+/// What comes more seldom is read as it comes: a rest that gathers a frame or none wakes up as often, and has a timer and a way out
+/// of the poll set and back into it to pay.
+const SELDOM: Duration = Duration::from_millis(50);
+/// What is read later was not there when the longest rest ended.
+const WAITED_FOR: Duration = Duration::from_millis(120);
 /// What a rest may gather, in bytes: half of the least that a kernel keeps for a connection before its sender has to wait.
 const GATHERED: f64 = 32_768.0;
 /// After so long a publisher is known: its tracks were placed beside each other by when their first packets came.
@@ -56,8 +61,8 @@ impl Resting {
     pub(super) fn after_read(&mut self, bytes: usize, now: Instant, audience: &Audience) -> bool {
         let bytes = bytes + std::mem::take(&mut self.gathered);
         let since = now.saturating_duration_since(std::mem::replace(&mut self.read, now));
-        self.is_asleep = false;
-        if audience.is_there() || now.saturating_duration_since(self.began) < KNOWN {
+        let is_seldom = since > if std::mem::take(&mut self.is_asleep) { WAITED_FOR } else { SELDOM };
+        if is_seldom || audience.is_there() || now.saturating_duration_since(self.began) < KNOWN {
             return false;
         }
         let Some(rest) = rest(since, bytes) else { return false };
@@ -129,12 +134,31 @@ mod tests {
             !rests
         };
         assert!(read(&mut resting, FRAME, &audience));
-        assert!(!read(&mut resting, KNOWN, &audience));
+        assert!(read(&mut resting, KNOWN, &audience));
+        assert!(!read(&mut resting, FRAME, &audience));
         audience.set(true);
         let mut task = Task::from_waker(futures_util::task::noop_waker_ref());
         assert!(resting.poll(&audience, &mut task).is_ready(), "who comes is served at once");
         assert!(read(&mut resting, FRAME, &audience));
         audience.set(false);
         assert!(!read(&mut resting, FRAME, &audience));
+    }
+
+    #[actix_rt::test]
+    async fn what_comes_seldom_is_read_as_it_comes() {
+        let origin = Instant::now();
+        let (audience, mut resting) = (Audience::default(), Resting::new(origin, origin));
+        let mut at = origin + KNOWN;
+        let mut rests = |after: u64, bytes: usize| {
+            at += Duration::from_millis(after);
+            resting.after_read(bytes, at, &audience)
+        };
+        assert!(!rests(200, 10_000), "five pictures a second");
+        // In two reads.
+        assert!(!rests(200, 5_000) && !rests(1, 5_000));
+        assert!(rests(40, 10_000), "twenty-five");
+        assert!(rests(105, 20_000), "what a rest gathered");
+        assert!(!rests(200, 10_000), "a rest gathered nothing");
+        assert!(!rests(200, 10_000));
     }
 }

@@ -182,12 +182,18 @@ impl Segmenter {
             self.held.values().map(|held| &held.frame).find(|frame| container.leads(frame.track))
         });
         match leading.map(|frame| (frame.dts, frame.key)) {
-            Some((dts, key)) if self.segments.is_empty() => self.end_first(dts, key),
+            Some((dts, key)) if self.segments.is_empty() && self.is_lead(dts) => self.end_first(dts, key),
             _ => Ok(()),
         }
     }
 
-    /// Ends the first segment of all at once: a player that knows no parts has something to play then. What follows begins
+    /// Whether a player that begins with all before that can show something until the next part comes. hls.js loads part by part
+    /// from then on if that is in a complete segment, and no part after it.
+    fn is_lead(&self, dts: i64) -> bool {
+        self.part_ticks > 0 && (dts - self.begin) * 2 >= self.part_ticks * 3
+    }
+
+    /// Ends the first segment of all early: a player that knows no parts has something to play then. What follows begins
     /// in the middle of a GOP, and ends with it, or with the next one if that is a moment away.
     fn end_first(&mut self, dts: i64, key: bool) -> Result<(), Error> {
         self.end_part(dts)?;
@@ -291,7 +297,7 @@ impl Segmenter {
         }
         // Clocks of a millisecond make frames of 33 and 34 ms: an eighth of a frame more is no part too long.
         if part + step > self.part_ticks + step / 8 {
-            if self.segments.is_empty() && !self.opening {
+            if self.segments.is_empty() && !self.opening && self.is_lead(dts) {
                 return self.end_first(dts, key).map(|()| true);
             }
             self.end_part(dts)?;

@@ -127,7 +127,7 @@ fn the_cached_gop_can_be_played_at_once() {
     assert_eq!(first.duration, Duration::from_millis(760), "all but the newest frame, whose length is not known");
     assert_eq!(first.date, at(0), "as long ago as the frames are long");
     // What follows begins within the GOP and ends with it, unless that would be a few frames only.
-    for (cached, second) in [(10, 640), (14, 480), (15, 1440), (20, 1240), (25, 1040)] {
+    for (cached, second) in [(10, 1440), (12, 560), (14, 480), (15, 1440), (20, 1240), (25, 1040)] {
         let mut segmenter = Segmenter::new(config(), &tracks());
         segmenter.open((0..cached).map(|n| frame(n, 25)), at(cached - 1)).expect("it can be written");
         feed(&mut segmenter, (cached..60).map(|n| frame(n, 25)));
@@ -135,10 +135,16 @@ fn the_cached_gop_can_be_played_at_once() {
         assert!(!now.segments[1].independent && now.segments[1].duration == Duration::from_millis(second), "{cached}");
         assert!(!now.media_playlist(URIS, false).contains("INDEPENDENT-SEGMENTS"));
     }
-    // Without a cache the first part is a segment.
-    let mut segmenter = Segmenter::new(config(), &tracks());
-    feed(&mut segmenter, (3..50).map(|n| frame(n, 25)));
-    assert_eq!(segmenter.presentation().segments[0].parts.len(), 1);
+    // With little in the cache, or nothing, two parts are a segment: there is something to show until the next part comes.
+    for cached in [0, 1, 2, 7, 10] {
+        let mut segmenter = Segmenter::new(config(), &tracks());
+        segmenter.open((0..cached).map(|n| frame(n, 25)), at(cached)).expect("it can be written");
+        assert!(!segmenter.presentation().has_content(), "{cached}");
+        feed(&mut segmenter, (cached..50).map(|n| frame(n, 25)));
+        let now = segmenter.presentation();
+        let (first, target) = (&now.segments[0], now.part_target);
+        assert!(first.parts.len() == 2 && first.duration * 2 >= target * 3, "{cached}: {:?}", first.duration);
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Player {
     /// the end is passed over: one thread of rtspsrc sends PAUSE while another closes and cancels that, and it calls it an
     /// error that a write got an end of file. (Where the peer has closed, it is a system error.)
     pub fn finish(&mut self, what: &str, deadline: Duration) {
-        self.process.wait(deadline);
+        let (status, _) = self.process.wait(deadline);
         let lines = self.process.lines();
         let cancelled = lines.iter().filter(|line| *line == "Could not send message. (Received end-of-file)").count();
         let (own, others): (Vec<_>, Vec<_>) = lines
@@ -82,7 +82,8 @@ impl Player {
             .filter(|line| line.starts_with("ERROR") || line.starts_with("WARNING"))
             .partition(|line| line.ends_with("source: Could not write to resource."));
         let done = lines.iter().any(|line| line.starts_with("Got EOS from element"));
-        assert!(done && others.is_empty() && own.len() == cancelled, "{what}: {lines:#?}");
+        let ended = done && (status.success() || !own.is_empty());
+        assert!(ended && others.is_empty() && own.len() == cancelled, "{what}: {status} {lines:#?}");
     }
 
     /// What it has seen of the video (0) or the audio (1).
